@@ -1,0 +1,195 @@
+/* Named arrays: a typed object whose data are the elements. */
+#include "array.h"
+
+#include "header.h"
+#include "segment.h"
+#include <string.h>
+
+/* Elements start on a page of their own, so that they suit direct I/O and devices. */
+#define DATA_ALIGNMENT 4096u
+#define CONTROL_OFFSET ((uint64_t)sizeof(struct isthmus_shared_header))
+/* Long enough for any record type that people write, short enough to be no attack on a parser. */
+#define DTYPE_MAX 65536u
+
+static uint64_t round_up(uint64_t value, uint64_t unit)
+{
+    return (value + unit - 1) / unit * unit;
+}
+
+/* The product of the shape; -EFBIG when count or count * itemsize leave the signed 64-bit range. */
+static int count_elements(const uint64_t *shape, uint32_t ndim, uint64_t itemsize, uint64_t *count)
+{
+    uint64_t product = 1;
+    int empty = 0;
+    for (uint32_t i = 0; i < ndim; i++) {
+        if (shape[i] == 0)
+            empty = 1;
+        else if (product > INT64_MAX / itemsize / shape[i])
+            /* As numpy does, also when another dimension is 0: strides must be computable. */
+            return -EFBIG;
+        else
+            product *= shape[i];
+    }
+    *count = empty ? 0 : product;
+    return 0;
+}
+
+int isthmus_array_measure(const struct isthmus_array_plan *plan,
+                          struct isthmus_array_extent *extent)
+{
+    size_t dtype_size = strlen(plan->dtype);
+    if (plan->ndim > ISTHMUS_ARRAY_MAX_NDIM || dtype_size == 0 || dtype_size > DTYPE_MAX ||
+        plan->itemsize == 0)
+        return -EINVAL;
+    if (plan->itemsize > INT64_MAX)
+        return -EFBIG;
+
+    struct isthmus_array_extent new;
+    int error = count_elements(plan->shape, plan->ndim, plan->itemsize, &new.count);
+    if (error)
+        return error;
+    new.control_size = sizeof(struct isthmus_shared_array) + dtype_size;
+    new.data_offset = round_up(CONTROL_OFFSET + new.control_size, DATA_ALIGNMENT);
+    new.data_size = new.count * plan->itemsize;
+    if (new.data_size > INT64_MAX - new.data_offset)
+        return -EFBIG;
+    new.total_size = new.data_offset + new.data_size;
+    *extent = new;
+    return 0;
+}
+
+void isthmus_array_init(void *data, const struct isthmus_array_plan *plan,
+                        const struct isthmus_array_extent *extent)
+{
+    struct isthmus_shared_header header = {
+        .kind = ISTHMUS_KIND_ARRAY,
+        .total_size = extent->total_size,
+        .control_offset = CONTROL_OFFSET,
+        .control_size = extent->control_size,
+        .participants_offset = CONTROL_OFFSET,
+        .data_offset = extent->data_offset,
+        .data_size = extent->data_size,
+    };
+    struct isthmus_shared_array *control =
+        (struct isthmus_shared_array *)((char *)data + CONTROL_OFFSET);
+    const size_t dtype_size = strlen(plan->dtype);
+
+    isthmus_header_init(data, &header);
+    control->flags = plan->fortran ? ISTHMUS_ARRAY_FORTRAN : 0;
+    control->ndim = plan->ndim;
+    control->itemsize = plan->itemsize;
+    control->count = extent->count;
+    control->dtype_offset = CONTROL_OFFSET + sizeof *control;
+    control->dtype_size = dtype_size;
+    for (uint32_t i = 0; i < plan->ndim; i++)
+        control->shape[i] = plan->shape[i];
+    memcpy(control + 1, plan->dtype, dtype_size);
+    isthmus_header_publish(data);
+}
+
+int isthmus_array_read(void *data, size_t mapped, struct isthmus_array *array)
+{
+    struct isthmus_shared_header header;
+    struct isthmus_shared_array control;
+
+    int error = isthmus_header_read(data, mapped, ISTHMUS_KIND_ARRAY, &header);
+    if (error)
+        return error;
+    if (header.control_size < sizeof control)
+        return -ISTHMUS_E_CORRUPT;
+    memcpy(&control, (const char *)data + header.control_offset, sizeof control);
+
+    uint64_t text = header.control_size - sizeof control;
+    uint64_t count;
+    if (control.ndim > ISTHMUS_ARRAY_MAX_NDIM || control.itemsize == 0 ||
+        control.itemsize > INT64_MAX || (control.flags & ~ISTHMUS_ARRAY_FORTRAN) != 0 ||
+        control.dtype_size == 0 || control.dtype_size > DTYPE_MAX || control.dtype_size > text ||
+        control.dtype_offset != header.control_offset + sizeof control ||
+        count_elements(control.shape, control.ndim, control.itemsize, &count) != 0 ||
+        count != control.count || count * control.itemsize != header.data_size)
+        return -ISTHMUS_E_CORRUPT;
+
+    array->data = (char *)data + header.data_offset;
+    array->itemsize = control.itemsize;
+    array->count = control.count;
+    memcpy(array->shape, control.shape, sizeof array->shape);
+    array->ndim = control.ndim;
+    array->fortran = (control.flags & ISTHMUS_ARRAY_FORTRAN) != 0;
+    array->dtype = (const char *)data + control.dtype_offset;
+    array->dtype_size = (size_t)control.dtype_size;
+    return 0;
+}
+
+int isthmus_array_create(struct isthmus_array *array, const char *name,
+                         const struct isthmus_array_plan *plan,
+                         const struct isthmus_create_options *options)
+{
+    char posix_name[ISTHMUS_NAME_MAX + 1];
+    char path[ISTHMUS_SEGMENT_PATH_SIZE];
+    struct isthmus_array_extent extent;
+    struct isthmus_draft draft;
+    struct isthmus_array new;
+    void *data;
+
+    int error = isthmus_name_escape(name, posix_name);
+    if (!error)
+        error = isthmus_segment_path(posix_name, path);
+    if (!error)
+        error = isthmus_array_measure(plan, &extent);
+    if (!error)
+        error = isthmus_segment_draft(&draft, extent.total_size, options);
+    if (error)
+        return error;
+
+    const size_t size = (size_t)extent.total_size;
+    error = isthmus_os_map(draft.fd, size, 0, &data);
+    if (!error) {
+        isthmus_array_init(data, plan, &extent);
+        error = isthmus_array_read(data, size, &new);
+        if (!error)
+            error = isthmus_draft_publish(&draft, path);
+        if (error)
+            isthmus_os_unmap(data, size);
+    }
+    if (error) {
+        isthmus_draft_abandon(&draft);
+        return error;
+    }
+    new.segment = (struct isthmus_segment){.data = data, .size = size, .fd = draft.fd};
+    *array = new;
+    return 0;
+}
+
+int isthmus_array_attach(struct isthmus_array *array, const char *name,
+                         const struct isthmus_attach_options *options)
+{
+    char posix_name[ISTHMUS_NAME_MAX + 1];
+    struct isthmus_array new;
+
+    int error = isthmus_name_escape(name, posix_name);
+    if (!error)
+        error = isthmus_segment_attach(&new.segment, posix_name, options);
+    if (error)
+        return error;
+    error = isthmus_array_read(new.segment.data, new.segment.size, &new);
+    if (error) {
+        isthmus_segment_close(&new.segment);
+        return error;
+    }
+    *array = new;
+    return 0;
+}
+
+void isthmus_array_close(struct isthmus_array *array)
+{
+    isthmus_segment_close(&array->segment);
+    array->data = NULL;
+    array->dtype = NULL;
+}
+
+int isthmus_array_unlink(const struct isthmus_array *array, const char *name)
+{
+    char posix_name[ISTHMUS_NAME_MAX + 1];
+    int error = isthmus_name_escape(name, posix_name);
+    return error ? error : isthmus_segment_unlink(&array->segment, posix_name);
+}

@@ -1,0 +1,88 @@
+/*
+ * The operating system, as the core sees it: the only file that differs between
+ * systems is the one that implements this. Every function is one system call, or
+ * as many as it takes to make the same promise everywhere; results are 0 (or a
+ * descriptor) or -errno. Nothing here retries on EINTR, nothing waits.
+ */
+#ifndef ISTHMUS_OS_H
+#define ISTHMUS_OS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The directory in which the names of POSIX shared memory objects are files. */
+#define ISTHMUS_OS_SHM_DIRECTORY "/dev/shm"
+
+struct isthmus_os_status {
+    uint64_t device, inode;
+    uint64_t size; /* bytes */
+    uint64_t links;
+    uint32_t mode; /* permission bits */
+    uint32_t uid, gid;
+    int regular; /* a plain file */
+};
+
+struct isthmus_os_sysv_status {
+    uint64_t size; /* bytes, as asked for at creation */
+    uint64_t attached;
+    int32_t key;
+    uint32_t mode;
+    uint32_t uid, gid;
+    int removed; /* marked for destruction, lives until the last one detaches */
+};
+
+uint32_t isthmus_os_pid(void);
+uint32_t isthmus_os_uid(void);
+uint64_t isthmus_os_realtime_ns(void);
+size_t isthmus_os_page_size(void);
+int isthmus_os_random(void *buffer, size_t size);
+
+/* A file without a name in `directory`. -EOPNOTSUPP where that is not to be had. */
+int isthmus_os_open_unnamed(const char *directory);
+/* A new file that must not exist yet. */
+int isthmus_os_open_new(const char *path);
+/* An existing object. Never follows a link, never blocks on a FIFO. */
+int isthmus_os_open(const char *path, int readonly);
+int isthmus_os_close(int fd);
+/* Give a file from isthmus_os_open_unnamed() its name. -EEXIST when it is taken. */
+int isthmus_os_link_unnamed(int fd, const char *path);
+int isthmus_os_link(const char *from, const char *to);
+int isthmus_os_unlink(const char *path);
+/* Say by a lock on the open file that somebody is at work on it; released by close or death. */
+int isthmus_os_mark_draft(int fd);
+int isthmus_os_unmark_draft(int fd);
+
+int isthmus_os_status(int fd, struct isthmus_os_status *status);
+int isthmus_os_status_at(const char *path, struct isthmus_os_status *status);
+/* owner, group: -1 leaves it. */
+int isthmus_os_set_owner(int fd, int64_t owner, int64_t group);
+int isthmus_os_set_mode(int fd, uint32_t mode);
+/* Allocate the bytes [offset, offset + length), making the file that long if it is shorter. */
+int isthmus_os_reserve(int fd, uint64_t offset, uint64_t length);
+int isthmus_os_truncate(int fd, uint64_t size);
+/* Bytes free for this user on the file system of `fd`; UINT64_MAX where it has no limit. */
+int isthmus_os_available(int fd, uint64_t *available);
+
+int isthmus_os_map(int fd, size_t size, int readonly, void **data);
+int isthmus_os_map_exact(void *hint, size_t size, int protection, int flags, int fd, uint64_t offset,
+                         void **data);
+int isthmus_os_unmap(void *data, size_t size);
+int isthmus_os_flush(void *data, size_t size, int flags);
+int isthmus_os_advise(void *data, size_t size, int advice);
+int isthmus_os_lock_memory(const void *data, size_t size);
+int isthmus_os_unlock_memory(const void *data, size_t size);
+
+/* A memory object without a name that can be sealed. `label` is for people (/proc/self/maps). */
+int isthmus_os_memory(const char *label);
+int isthmus_os_add_seals(int fd, int seals);
+int isthmus_os_get_seals(int fd, int *seals);
+
+/* System V shared memory; `id` in *id. flags as in shmget(2). */
+int isthmus_os_sysv_get(int32_t key, size_t size, int flags, int *id);
+int isthmus_os_sysv_attach(int id, void *hint, int flags, void **data);
+int isthmus_os_sysv_detach(void *data);
+int isthmus_os_sysv_status(int id, struct isthmus_os_sysv_status *status);
+int isthmus_os_sysv_set_owner(int id, int64_t owner, int64_t group);
+int isthmus_os_sysv_remove(int id);
+
+#endif

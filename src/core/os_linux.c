@@ -1,0 +1,320 @@
+/* The os layer on Linux. See os.h for what each function promises. */
+#define _GNU_SOURCE
+#include "os.h"
+
+#include "killpoint.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Where a draft is locked: far beyond any data, so that no data lock is ever in the way. */
+#define DRAFT_LOCK_OFFSET ((off_t)1 << 62)
+
+static int result(int value)
+{
+    return value < 0 ? -errno : value;
+}
+
+/* For calls that change something outside this process: points to die before and after. */
+#define STEP(call)                                                                                 \
+    do {                                                                                           \
+        ISTHMUS_KILL_POINT();                                                                      \
+        int step_result = result(call);                                                            \
+        ISTHMUS_KILL_POINT();                                                                      \
+        return step_result;                                                                        \
+    } while (0)
+
+uint32_t isthmus_os_pid(void)
+{
+    return (uint32_t)getpid();
+}
+
+uint32_t isthmus_os_uid(void)
+{
+    return (uint32_t)geteuid();
+}
+
+uint64_t isthmus_os_realtime_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+size_t isthmus_os_page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+int isthmus_os_random(void *buffer, size_t size)
+{
+    ssize_t got = getrandom(buffer, size, 0);
+    if (got < 0)
+        return -errno;
+    return (size_t)got == size ? 0 : -EIO;
+}
+
+int isthmus_os_open_unnamed(const char *directory)
+{
+    ISTHMUS_KILL_POINT();
+    int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int error = errno;
+    ISTHMUS_KILL_POINT();
+    if (fd >= 0)
+        return fd;
+    /* A kernel or file system that does not know O_TMPFILE sees an attempt to write to a directory. */
+    return error == EISDIR ? -EOPNOTSUPP : -error;
+}
+
+int isthmus_os_open_new(const char *path)
+{
+    STEP(open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+}
+
+int isthmus_os_open(const char *path, int readonly)
+{
+    return result(
+        open(path, (readonly ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+}
+
+int isthmus_os_close(int fd)
+{
+    STEP(close(fd));
+}
+
+int isthmus_os_link_unnamed(int fd, const char *path)
+{
+    ISTHMUS_KILL_POINT();
+    int failed = linkat(fd, "", AT_FDCWD, path, AT_EMPTY_PATH);
+    if (failed && errno == ENOENT) {
+        /* Linking by descriptor needs a capability (before Linux 6.10); by /proc it does not. */
+        char proc[64];
+        snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
+        failed = linkat(AT_FDCWD, proc, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+    }
+    int error = errno;
+    ISTHMUS_KILL_POINT();
+    return failed ? -error : 0;
+}
+
+int isthmus_os_link(const char *from, const char *to)
+{
+    STEP(link(from, to));
+}
+
+int isthmus_os_unlink(const char *path)
+{
+    STEP(unlink(path));
+}
+
+static int lock_draft(int fd, short type)
+{
+    struct flock lock = {
+        .l_type = type, .l_whence = SEEK_SET, .l_start = DRAFT_LOCK_OFFSET, .l_len = 1};
+    STEP(fcntl(fd, F_OFD_SETLK, &lock));
+}
+
+int isthmus_os_mark_draft(int fd)
+{
+    return lock_draft(fd, F_WRLCK);
+}
+
+int isthmus_os_unmark_draft(int fd)
+{
+    return lock_draft(fd, F_UNLCK);
+}
+
+static int fill_status(int failed, const struct stat *from, struct isthmus_os_status *to)
+{
+    if (failed)
+        return -errno;
+    to->device = (uint64_t)from->st_dev;
+    to->inode = (uint64_t)from->st_ino;
+    to->size = (uint64_t)from->st_size;
+    to->links = (uint64_t)from->st_nlink;
+    to->mode = (uint32_t)from->st_mode & 07777u;
+    to->uid = (uint32_t)from->st_uid;
+    to->gid = (uint32_t)from->st_gid;
+    to->regular = S_ISREG(from->st_mode);
+    return 0;
+}
+
+int isthmus_os_status(int fd, struct isthmus_os_status *status)
+{
+    struct stat found;
+    return fill_status(fstat(fd, &found), &found, status);
+}
+
+int isthmus_os_status_at(const char *path, struct isthmus_os_status *status)
+{
+    struct stat found;
+    return fill_status(lstat(path, &found), &found, status);
+}
+
+int isthmus_os_set_owner(int fd, int64_t owner, int64_t group)
+{
+    STEP(fchown(fd, (uid_t)owner, (gid_t)group));
+}
+
+int isthmus_os_set_mode(int fd, uint32_t mode)
+{
+    STEP(fchmod(fd, (mode_t)mode));
+}
+
+int isthmus_os_reserve(int fd, uint64_t offset, uint64_t length)
+{
+    ISTHMUS_KILL_POINT();
+    int error = fallocate(fd, 0, (off_t)offset, (off_t)length) ? errno : 0;
+    if (error == EOPNOTSUPP || error == ENOSYS)
+        /* The file system cannot reserve; the C library then writes a byte to every block. */
+        error = posix_fallocate(fd, (off_t)offset, (off_t)length);
+    ISTHMUS_KILL_POINT();
+    return -error;
+}
+
+int isthmus_os_truncate(int fd, uint64_t size)
+{
+    STEP(ftruncate(fd, (off_t)size));
+}
+
+int isthmus_os_available(int fd, uint64_t *available)
+{
+    struct statvfs found;
+    if (fstatvfs(fd, &found))
+        return -errno;
+    /* A tmpfs mounted without a limit reports no blocks at all. */
+    *available =
+        found.f_blocks ? (uint64_t)found.f_bavail * (uint64_t)found.f_frsize : UINT64_MAX;
+    return 0;
+}
+
+int isthmus_os_map(int fd, size_t size, int readonly, void **data)
+{
+    return isthmus_os_map_exact(NULL, size, readonly ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED,
+                                fd, 0, data);
+}
+
+int isthmus_os_map_exact(void *hint, size_t size, int protection, int flags, int fd, uint64_t offset,
+                         void **data)
+{
+    ISTHMUS_KILL_POINT();
+    void *mapped = mmap(hint, size, protection, flags, fd, (off_t)offset);
+    int error = errno;
+    ISTHMUS_KILL_POINT();
+    if (mapped == MAP_FAILED)
+        return -error;
+    *data = mapped;
+    return 0;
+}
+
+int isthmus_os_unmap(void *data, size_t size)
+{
+    STEP(munmap(data, size));
+}
+
+int isthmus_os_flush(void *data, size_t size, int flags)
+{
+    return result(msync(data, size, flags));
+}
+
+int isthmus_os_advise(void *data, size_t size, int advice)
+{
+    return result(madvise(data, size, advice));
+}
+
+int isthmus_os_lock_memory(const void *data, size_t size)
+{
+    return result(mlock(data, size));
+}
+
+int isthmus_os_unlock_memory(const void *data, size_t size)
+{
+    return result(munlock(data, size));
+}
+
+int isthmus_os_memory(const char *label)
+{
+    STEP(memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+}
+
+int isthmus_os_add_seals(int fd, int seals)
+{
+    STEP(fcntl(fd, F_ADD_SEALS, seals));
+}
+
+int isthmus_os_get_seals(int fd, int *seals)
+{
+    int found = fcntl(fd, F_GET_SEALS);
+    if (found < 0)
+        return -errno;
+    *seals = found;
+    return 0;
+}
+
+int isthmus_os_sysv_get(int32_t key, size_t size, int flags, int *id)
+{
+    ISTHMUS_KILL_POINT();
+    int found = shmget((key_t)key, size, flags);
+    int error = errno;
+    ISTHMUS_KILL_POINT();
+    if (found < 0)
+        return -error;
+    *id = found;
+    return 0;
+}
+
+int isthmus_os_sysv_attach(int id, void *hint, int flags, void **data)
+{
+    ISTHMUS_KILL_POINT();
+    void *mapped = shmat(id, hint, flags);
+    int error = errno;
+    ISTHMUS_KILL_POINT();
+    if (mapped == (void *)-1)
+        return -error;
+    *data = mapped;
+    return 0;
+}
+
+int isthmus_os_sysv_detach(void *data)
+{
+    STEP(shmdt(data));
+}
+
+int isthmus_os_sysv_status(int id, struct isthmus_os_sysv_status *status)
+{
+    struct shmid_ds found;
+    if (shmctl(id, IPC_STAT, &found))
+        return -errno;
+    status->size = (uint64_t)found.shm_segsz;
+    status->attached = (uint64_t)found.shm_nattch;
+    status->key = (int32_t)found.shm_perm.__key;
+    status->mode = (uint32_t)found.shm_perm.mode & 0777u;
+    status->uid = (uint32_t)found.shm_perm.uid;
+    status->gid = (uint32_t)found.shm_perm.gid;
+    status->removed = (found.shm_perm.mode & SHM_DEST) != 0;
+    return 0;
+}
+
+int isthmus_os_sysv_set_owner(int id, int64_t owner, int64_t group)
+{
+    struct shmid_ds found;
+    if (shmctl(id, IPC_STAT, &found))
+        return -errno;
+    if (owner >= 0)
+        found.shm_perm.uid = (uid_t)owner;
+    if (group >= 0)
+        found.shm_perm.gid = (gid_t)group;
+    STEP(shmctl(id, IPC_SET, &found));
+}
+
+int isthmus_os_sysv_remove(int id)
+{
+    STEP(shmctl(id, IPC_RMID, NULL));
+}

@@ -1,0 +1,1 @@
+"""Shared memory that Python processes can rely on."""

@@ -1,0 +1,1 @@
+"""The compiled part of isthmus: conversions between Python and the C core."""
