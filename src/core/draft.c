@@ -14,6 +14,8 @@
  */
 #define STEP_START (UINT64_C(32) << 20)
 #define STEP_FLOOR (UINT64_C(64) << 10)
+/* From this size on it is worth asking how much memory the host has. */
+#define MEMORY_CHECK (UINT64_C(64) << 20)
 
 static int open_named(struct isthmus_draft *draft, const char *directory)
 {
@@ -86,6 +88,14 @@ int isthmus_draft_reserve_more(int fd, uint64_t *reserved, uint64_t size, uint64
             return error;
         if (size - *reserved > available)
             return -ENOSPC;
+        if (size - *reserved >= MEMORY_CHECK) {
+            /* A memory file system may be larger than the memory: then somebody gets killed. */
+            error = isthmus_os_available_memory(fd, &available);
+            if (error)
+                return error;
+            if (size - *reserved > available)
+                return -ENOMEM;
+        }
     }
     while (*reserved < size) {
         uint64_t length = size - *reserved;

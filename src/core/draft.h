@@ -33,7 +33,8 @@ int isthmus_draft_open(struct isthmus_draft *draft, const char *directory, uint6
 
 /*
  * Allocate every byte. -EINTR: a signal came; what is done is kept, call again.
- * -ENOSPC: the file system is full; -EFBIG: beyond its largest file.
+ * -ENOSPC: the file system is full; -ENOMEM: the host's memory is; -EFBIG: beyond its
+ * largest file.
  */
 int isthmus_draft_reserve(struct isthmus_draft *draft);
 

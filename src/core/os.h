@@ -62,6 +62,11 @@ int isthmus_os_reserve(int fd, uint64_t offset, uint64_t length);
 int isthmus_os_truncate(int fd, uint64_t size);
 /* Bytes free for this user on the file system of `fd`; UINT64_MAX where it has no limit. */
 int isthmus_os_available(int fd, uint64_t *available);
+/*
+ * Memory that the host can give without killing anybody, for a file that lives in memory;
+ * UINT64_MAX for one that lives on a disk, or where the host does not tell.
+ */
+int isthmus_os_available_memory(int fd, uint64_t *available);
 
 int isthmus_os_map(int fd, size_t size, int readonly, void **data);
 int isthmus_os_map_exact(void *hint, size_t size, int protection, int flags, int fd, uint64_t offset,

@@ -5,12 +5,16 @@
 #include "killpoint.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -192,6 +196,37 @@ int isthmus_os_available(int fd, uint64_t *available)
     /* A tmpfs mounted without a limit reports no blocks at all. */
     *available =
         found.f_blocks ? (uint64_t)found.f_bavail * (uint64_t)found.f_frsize : UINT64_MAX;
+    return 0;
+}
+
+/* The value of a line "Name:   123 kB" of /proc/meminfo, in bytes; 0 if it is not there. */
+static uint64_t meminfo_bytes(const char *text, const char *name)
+{
+    const char *line = strstr(text, name);
+    return line ? strtoull(line + strlen(name), NULL, 10) * 1024 : 0;
+}
+
+int isthmus_os_available_memory(int fd, uint64_t *available)
+{
+    struct statfs found;
+    char text[4096];
+
+    if (fstatfs(fd, &found))
+        return -errno;
+    *available = UINT64_MAX;
+    if (found.f_type != TMPFS_MAGIC)
+        return 0;
+    int meminfo = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+    if (meminfo < 0)
+        return 0;
+    ssize_t length = read(meminfo, text, sizeof text - 1);
+    close(meminfo);
+    if (length > 0) {
+        text[length] = '\0';
+        uint64_t memory = meminfo_bytes(text, "MemAvailable:");
+        if (memory)
+            *available = memory + meminfo_bytes(text, "SwapFree:");
+    }
     return 0;
 }
 

@@ -122,15 +122,13 @@ void isthmus_segment_close(struct isthmus_segment *segment)
     *segment = (struct isthmus_segment){.fd = -1};
 }
 
-int isthmus_segment_remove(int fd, const char *path)
+int isthmus_segment_remove(uint64_t device, uint64_t inode, const char *path)
 {
-    struct isthmus_os_status mine, named;
-    int error = isthmus_os_status(fd, &mine);
-    if (!error)
-        error = isthmus_os_status_at(path, &named);
+    struct isthmus_os_status named;
+    int error = isthmus_os_status_at(path, &named);
     if (error)
         return error;
-    if (mine.device != named.device || mine.inode != named.inode)
+    if (device != named.device || inode != named.inode)
         return -ISTHMUS_E_REPLACED;
     /*
      * Between the look and the removal somebody could remove this object and give
@@ -144,10 +142,11 @@ int isthmus_segment_remove(int fd, const char *path)
 int isthmus_segment_unlink(const struct isthmus_segment *segment, const char *name)
 {
     char path[ISTHMUS_SEGMENT_PATH_SIZE];
+    struct isthmus_os_status mine;
     int error = isthmus_segment_path(name, path);
-    if (error)
-        return error;
-    if (segment->readonly)
-        return -EPERM;
-    return isthmus_segment_remove(segment->fd, path);
+    if (!error && segment->readonly)
+        error = -EPERM;
+    if (!error)
+        error = isthmus_os_status(segment->fd, &mine);
+    return error ? error : isthmus_segment_remove(mine.device, mine.inode, path);
 }

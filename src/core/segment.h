@@ -19,7 +19,7 @@ int isthmus_segment_draft(struct isthmus_draft *draft, uint64_t size,
 int isthmus_segment_open(const char *path, const struct isthmus_attach_options *options,
                          struct isthmus_os_status *status);
 
-/* Remove `path` if it is still the object open as `fd`. */
-int isthmus_segment_remove(int fd, const char *path);
+/* Remove `path` if it is still the object with this identity. */
+int isthmus_segment_remove(uint64_t device, uint64_t inode, const char *path);
 
 #endif

@@ -1,1 +1,104 @@
-"""Shared memory that Python processes can rely on."""
+"""Shared memory that Python processes can rely on.
+
+`Segment` is a piece of shared memory, `Array` a named numpy array in one;
+`isthmus.posix` and `isthmus.sysv` are the bare system calls. Every error derives
+from `IsthmusError` and from the built-in exception that people expect.
+
+Importing this package is cheap: each part is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from isthmus import posix as posix, sysv as sysv
+    from isthmus._paths import get_include as get_include, get_pkgconfig_dir as get_pkgconfig_dir
+    from isthmus.array import Array as Array
+    from isthmus.errors import (
+        AccessError as AccessError,
+        ArgumentError as ArgumentError,
+        ClosedError as ClosedError,
+        CorruptError as CorruptError,
+        ExistsError as ExistsError,
+        ForeignError as ForeignError,
+        FormatError as FormatError,
+        IsthmusError as IsthmusError,
+        KindError as KindError,
+        LayoutError as LayoutError,
+        MismatchError as MismatchError,
+        NameInvalidError as NameInvalidError,
+        NoSpaceError as NoSpaceError,
+        NotFoundError as NotFoundError,
+        NotReadyError as NotReadyError,
+        OwnerError as OwnerError,
+        ReplacedError as ReplacedError,
+        SealedError as SealedError,
+        SizeError as SizeError,
+        SystemCallError as SystemCallError,
+        TruncatedError as TruncatedError,
+        UnsupportedError as UnsupportedError,
+        VersionError as VersionError,
+    )
+    from isthmus.segment import Segment as Segment
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AccessError",
+    "ArgumentError",
+    "Array",
+    "ClosedError",
+    "CorruptError",
+    "ExistsError",
+    "ForeignError",
+    "FormatError",
+    "IsthmusError",
+    "KindError",
+    "LayoutError",
+    "MismatchError",
+    "NameInvalidError",
+    "NoSpaceError",
+    "NotFoundError",
+    "NotReadyError",
+    "OwnerError",
+    "ReplacedError",
+    "SealedError",
+    "Segment",
+    "SizeError",
+    "SystemCallError",
+    "TruncatedError",
+    "UnsupportedError",
+    "VersionError",
+    "__version__",
+    "get_include",
+    "get_pkgconfig_dir",
+    "posix",
+    "sysv",
+]
+
+# Where each of them is found: None, the name is a module; not listed, in errors.
+_HOME = {
+    "Array": "array",
+    "Segment": "segment",
+    "get_include": "_paths",
+    "get_pkgconfig_dir": "_paths",
+    "posix": None,
+    "sysv": None,
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    home = _HOME.get(name, "errors")
+    if home is None:
+        return import_module(f"{__name__}.{name}")
+    value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

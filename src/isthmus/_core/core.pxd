@@ -86,7 +86,7 @@ cdef extern from "segment.h" nogil:
     int isthmus_segment_path(const char *name, char *path)
     int isthmus_segment_open(const char *path, const isthmus_attach_options *options,
                              isthmus_os_status *status)
-    int isthmus_segment_remove(int fd, const char *path)
+    int isthmus_segment_remove(uint64_t device, uint64_t inode, const char *path)
 
 
 cdef extern from "array.h" nogil:
@@ -124,6 +124,7 @@ cdef extern from "os.h" nogil:
         int removed
 
     size_t isthmus_os_page_size()
+    int isthmus_os_open(const char *path, int readonly)
     int isthmus_os_close(int fd)
     int os_status "isthmus_os_status"(int fd, isthmus_os_status *status)
     int isthmus_os_truncate(int fd, uint64_t size)

@@ -8,9 +8,8 @@ Python layer says which object it was about and what to do.
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.buffer cimport PyBuffer_FillInfo
-from libc.errno cimport EINTR
+from libc.errno cimport EILSEQ, EINTR
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
-from libc.string cimport memset
 
 from isthmus._core.core cimport *
 
@@ -216,6 +215,17 @@ def attach(const char *path, bint readonly, int64_t owner):
     return descriptor, new_mapping(data, status.size, readonly, BY_MMAP)
 
 
+def open_file(const char *path, bint readonly):
+    """Open a plain file that exists. OSError(EILSEQ) when it is anything else."""
+    cdef isthmus_os_status status
+    cdef int fd = isthmus_os_open(path, readonly)
+    cdef Descriptor descriptor = Descriptor.__new__(Descriptor, check(fd))
+    check(os_status(fd, &status))
+    if not status.regular:
+        fail(-EILSEQ)
+    return descriptor
+
+
 def memory(const char *label):
     """A new memory object without a name, of size 0."""
     return Descriptor.__new__(Descriptor, check(isthmus_os_memory(label)))
@@ -251,9 +261,9 @@ def map_exact(uintptr_t hint, size_t size, int protection, int flags, int fd, ui
     return new_mapping(data, size, not protection & 2, BY_MMAP, protection & 1)
 
 
-def remove(int fd, const char *path):
-    """Remove `path` if it is still the object open as `fd`, else OSError(ESTALE)."""
-    check(isthmus_segment_remove(fd, path))
+def remove(uint64_t device, uint64_t inode, const char *path):
+    """Remove `path` if it is still the object with this identity, else OSError(ESTALE)."""
+    check(isthmus_segment_remove(device, inode, path))
 
 
 def status(int fd):

@@ -1,0 +1,273 @@
+"""What a segment is made on: a POSIX object, a memory object, a file, System V memory.
+
+A backing knows the object behind a mapping: how to describe it, remove its name,
+change its size and find it again from another process. `Segment` does the rest.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from isthmus import _arguments, _explain
+from isthmus._core import memory
+from isthmus.errors import AccessError, NotFoundError, ReplacedError, UnsupportedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from isthmus._core.memory import Descriptor, Mapping
+
+
+class Backing:
+    """Base: an object with a descriptor."""
+
+    __slots__ = ("descriptor", "name", "readonly", "what")
+
+    kind = ""
+
+    def __init__(
+        self, descriptor: Descriptor, name: str | None, what: str, readonly: bool = False
+    ) -> None:
+        self.descriptor = descriptor
+        self.name = name
+        self.what = what  # for messages
+        self.readonly = readonly
+
+    def fileno(self) -> int:
+        return self.descriptor.fileno()
+
+    def close(self) -> None:
+        self.descriptor.close()
+
+    def identity(self) -> tuple[int, int]:
+        """Tells this object from any other, also from a later one of the same name."""
+        found = memory.status(self.fileno())
+        return found[0], found[1]
+
+    def size(self) -> int:
+        return memory.status(self.fileno())[2]
+
+    def permissions(self) -> tuple[int, int, int]:
+        """(mode, uid, gid) as they are now."""
+        found = memory.status(self.fileno())
+        return found[4], found[5], found[6]
+
+    def map(self, size: int) -> Mapping:
+        try:
+            return memory.map_shared(self.fileno(), size, self.readonly)
+        except OSError as error:
+            raise _explain.general(error, f"mapping {self.what}", self.name) from None
+
+    def grow(self, reserved: int, size: int) -> None:
+        """Allocate the bytes from `reserved` to `size`; the object keeps its size on failure."""
+        fd = self.fileno()
+        before = self.size()
+        try:
+            memory.reserve(fd, reserved, size)
+        except BaseException as error:
+            if size > before:
+                # Some steps may have been done: give them back.
+                memory.truncate(fd, before)
+            if isinstance(error, OSError):
+                raise _explain.growing(error, self.what, self.name, size, fd) from None
+            raise
+
+    def shrink(self, size: int) -> None:
+        fd = self.fileno()
+        try:
+            memory.truncate(fd, size)
+        except OSError as error:
+            raise _explain.growing(error, self.what, self.name, size, fd) from None
+
+    def unlink(self) -> None:
+        raise UnsupportedError(f"{self.what} has no name to remove", name=self.name)
+
+    def reduce(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """How another process gets at the same object: (function, arguments) for pickle."""
+        raise NotImplementedError
+
+
+class _Named(Backing):
+    """An object with a path in some file system."""
+
+    __slots__ = ("_identity", "path")
+
+    def __init__(
+        self, descriptor: Descriptor, name: str, what: str, path: bytes, readonly: bool = False
+    ) -> None:
+        super().__init__(descriptor, name, what, readonly)
+        self.path = path
+        self._identity: tuple[int, int] | None = None
+
+    def identity(self) -> tuple[int, int]:
+        return self._identity or super().identity()
+
+    def close(self) -> None:
+        if not self.descriptor.closed:
+            self._identity = super().identity()  # for an unlink() that comes after
+        super().close()
+
+    def unlink(self) -> None:
+        if self.readonly:
+            raise AccessError(
+                f"{self.what} is attached for reading only and is not unlinked through it",
+                name=self.name,
+            )
+        try:
+            memory.remove(*self.identity(), self.path)
+        except OSError as error:
+            raise _explain.unlinking(error, self.what, self.name) from None
+
+
+class PosixBacking(_Named):
+    """A POSIX shared memory object, raw or typed."""
+
+    __slots__ = ()
+
+    kind = "posix"
+
+    def reduce(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return reopen_posix, (self.name, self.what, self.path, self.readonly, self.identity())
+
+
+class FileBacking(_Named):
+    """A file in any file system."""
+
+    __slots__ = ()
+
+    kind = "file"
+
+    def reduce(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return reopen_file, (self.name, self.what, self.path, self.readonly, self.identity())
+
+
+class MemoryBacking(Backing):
+    """A memory object without a name (memfd), or whatever a descriptor stands for."""
+
+    __slots__ = ()
+
+    kind = "anonymous"
+
+    def reduce(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        # Travels as a descriptor: only to processes that multiprocessing can pass one to.
+        from multiprocessing import reduction
+
+        passed = reduction.DupFd(self.fileno())
+        return reopen_memory, (passed, self.what, self.readonly)
+
+
+class SysvBacking(Backing):
+    """A System V shared memory segment. It has an id where others have a descriptor."""
+
+    __slots__ = ("id",)
+
+    kind = "sysv"
+
+    def __init__(self, id: int, name: str, what: str, readonly: bool = False) -> None:
+        super().__init__(memory.Descriptor(), name, what, readonly)
+        self.id = id
+
+    def fileno(self) -> int:
+        raise UnsupportedError(f"{self.what} has no file descriptor", name=self.name)
+
+    def identity(self) -> tuple[int, int]:
+        return (-1, self.id)
+
+    def size(self) -> int:
+        return memory.sysv_status(self.id)[1]
+
+    def permissions(self) -> tuple[int, int, int]:
+        _, _, mode, uid, gid, _, _ = memory.sysv_status(self.id)
+        return mode, uid, gid
+
+    def map(self, size: int) -> Mapping:
+        try:
+            return memory.sysv_attach(self.id, 0o10000 if self.readonly else 0)
+        except OSError as error:
+            raise _explain.general(error, f"attaching to {self.what}", self.name) from None
+
+    def grow(self, reserved: int, size: int) -> None:
+        raise UnsupportedError(f"{self.what} cannot change its size", name=self.name)
+
+    def shrink(self, size: int) -> None:
+        self.grow(0, size)
+
+    def unlink(self) -> None:
+        if self.readonly:
+            raise AccessError(
+                f"{self.what} is attached for reading only and is not removed through it",
+                name=self.name,
+            )
+        try:
+            if memory.sysv_status(self.id)[6]:
+                raise NotFoundError(f"{self.what} has been removed already", name=self.name)
+            memory.sysv_remove(self.id)
+        except NotFoundError:
+            raise
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.EIDRM):
+                raise NotFoundError(f"{self.what} is gone already", name=self.name) from None
+            raise _explain.unlinking(error, self.what, self.name) from None
+
+    def reduce(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return reopen_sysv, (self.id, self.name, self.what, self.readonly)
+
+
+# ---- Finding an object again, in another process -----------------------------------
+
+
+def _same(backing: Backing, identity: tuple[int, int]) -> Backing:
+    if backing.identity() == identity:
+        return backing
+    backing.close()
+    raise ReplacedError(
+        f"{backing.what} was removed and made anew after this handle to it was sent here",
+        name=backing.name,
+    )
+
+
+def reopen_posix(
+    name: str, what: str, path: bytes, readonly: bool, identity: tuple[int, int]
+) -> tuple[Backing, Mapping]:
+    # Whose it may be was decided where the handle came from; identity says it is that one.
+    try:
+        descriptor, mapping = memory.attach(path, readonly, _arguments.OWNER_ANY)
+    except OSError as error:
+        raise _explain.opening(error, what, name, path) from None
+    return _same(PosixBacking(descriptor, name, what, path, readonly), identity), mapping
+
+
+def reopen_file(
+    name: str, what: str, path: bytes, readonly: bool, identity: tuple[int, int]
+) -> tuple[Backing, Mapping]:
+    try:
+        descriptor = memory.open_file(path, readonly)
+    except OSError as error:
+        raise _explain.opening(error, what, name, path) from None
+    backing = _same(FileBacking(descriptor, name, what, path, readonly), identity)
+    return backing, backing.map(backing.size())
+
+
+def reopen_memory(passed: Any, what: str, readonly: bool) -> tuple[Backing, Mapping]:
+    backing = MemoryBacking(memory.Descriptor(passed.detach()), None, what, readonly)
+    return backing, backing.map(backing.size())
+
+
+def reopen_sysv(id: int, name: str, what: str, readonly: bool) -> tuple[Backing, Mapping]:
+    backing = SysvBacking(id, name, what, readonly)
+    return backing, backing.map(0)
+
+
+# ---- Users' paths ------------------------------------------------------------------
+
+
+def file_path(path: str | os.PathLike[str]) -> bytes:
+    """The real path: a mapping is of the file that a link leads to, now and later."""
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise TypeError(f"path must be a str or os.PathLike, not {type(path).__name__}")
+    _arguments.name(text)
+    return os.fsencode(os.path.realpath(text))
