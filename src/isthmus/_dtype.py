@@ -72,7 +72,7 @@ def _describe(dtype: np.dtype[Any]) -> Any:
         "itemsize": dtype.itemsize,
         "aligned": dtype.isalignedstruct,
     }
-    titles = [field[2] if len(field) > 2 else None for field in fields]
+    titles = [field[2] if len(field) > 2 else None for field in fields]  # type: ignore[misc]
     if any(title is not None for title in titles):
         if not all(title is None or isinstance(title, str) for title in titles):
             raise ArgumentError("titles of a structured dtype must be text")
@@ -129,8 +129,10 @@ def shape_of(shape: SupportsIndex | tuple[SupportsIndex, ...]) -> tuple[int, ...
 
 
 def order_of(order: str) -> Literal["C", "F"]:
-    if order == "C" or order == "F":  # noqa: PLR1714 - two comparisons narrow the type
-        return order
+    if order == "C":
+        return "C"
+    if order == "F":
+        return "F"
     raise ArgumentError(f'order must be "C" or "F", not {order!r}')
 
 

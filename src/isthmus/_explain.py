@@ -191,7 +191,7 @@ def locking(error: OSError, what: str, name: str | None, size: int) -> errors.Is
     )
 
 
-def checking(error: OSError, what: str, name: str, kind: str) -> errors.IsthmusError:
+def checking(error: OSError, what: str, name: str | None, kind: str) -> errors.IsthmusError:
     """Why the bytes under a name are not the typed object `kind`."""
     reasons: dict[int, tuple[type[errors.IsthmusError], str]] = {
         errno.EAGAIN: (
@@ -229,7 +229,7 @@ def checking(error: OSError, what: str, name: str, kind: str) -> errors.IsthmusE
     return cls(f"{what} {text}", name=name)
 
 
-def too_large(what: str, name: str, shape: tuple[int, ...], dtype: str) -> errors.SizeError:
+def too_large(what: str, name: str | None, shape: tuple[int, ...], dtype: str) -> errors.SizeError:
     """A shape whose bytes cannot even be counted in 63 bits."""
     return errors.SizeError(
         f"{what} of shape {shape} and {dtype} is larger than a 64-bit system can address",

@@ -58,7 +58,7 @@ class Array:
 
     __slots__ = ("__weakref__", "_dtype", "_name", "_np", "_segment", "_shape")
 
-    _name: str
+    _name: str | None
     _segment: Segment
     _np: numpy.ndarray[Any, Any] | None
     _shape: tuple[int, ...]
@@ -66,7 +66,7 @@ class Array:
 
     def __init__(
         self,
-        name: str,
+        name: str | None,
         shape: SupportsIndex | tuple[SupportsIndex, ...] | None = None,
         dtype: npt.DTypeLike | None = None,
         *,
@@ -80,7 +80,9 @@ class Array:
 
         Args:
             name: 1 to 247 bytes as UTF-8, any characters but NUL; each slash, percent sign
-                and control character counts as three.
+                and control character counts as three. None makes an anonymous array, which
+                reaches other processes by fork or as an argument of `multiprocessing` and
+                goes with the last of them; it takes a shape and none of the options below `order`.
             shape: lengths of the dimensions, at most 64; None attaches only.
             dtype: any numpy dtype without Python objects, structured ones included;
                 float64 if a shape is given without a dtype.
@@ -104,9 +106,18 @@ class Array:
         if shape is None:
             if dtype is not None or order is not None:
                 raise ArgumentError("a dtype or order without a shape: give both, or neither")
+            if name is None:
+                raise ArgumentError("an anonymous array needs a shape")
             self._attach(name, readonly, owner, timeout)
             return
         plan = _Plan(name, shape, dtype, order)
+        if name is None:
+            if readonly:
+                raise ArgumentError("a new array is not attached read-only")
+            backing, mapping = _opening.create_anonymous(plan.layout.size, "isthmus.Array")
+            plan.layout.write(mapping)
+            self._adopt(None, Segment._over(backing, mapping, True), mapping)
+            return
 
         def attach() -> None:
             self._attach(name, readonly, owner, timeout)
@@ -119,7 +130,10 @@ class Array:
         if readonly:
             attach()
         else:
-            create = lambda: self._create(plan, mode, None, None)  # noqa: E731
+
+            def create() -> None:
+                self._create(name, plan, mode, None, None)
+
             _opening.open_or_create(attach, create, plan.what, name)
 
     @classmethod
@@ -140,7 +154,7 @@ class Array:
             owner, group: a uid/gid or name to give it to; takes privileges.
         """
         self = cls.__new__(cls)
-        self._create(_Plan(name, shape, dtype, order), mode, owner, group)
+        self._create(name, _Plan(name, shape, dtype, order), mode, owner, group)
         return self
 
     @classmethod
@@ -159,13 +173,14 @@ class Array:
 
     def _create(
         self,
+        name: str,
         plan: _Plan,
         mode: SupportsIndex,
         owner: SupportsIndex | str | None,
         group: SupportsIndex | str | None,
     ) -> None:
         backing, mapping = _opening.new_posix(
-            plan.name,
+            name,
             plan.what,
             plan.path,
             plan.layout.size,
@@ -174,7 +189,7 @@ class Array:
             _arguments.new_group(group),
             plan.layout.write,
         )
-        self._adopt(plan.name, Segment._over(backing, mapping, True), mapping)
+        self._adopt(name, Segment._over(backing, mapping, True), mapping)
 
     def _attach(
         self,
@@ -192,7 +207,7 @@ class Array:
 
         _opening.when_ready(attempt, timeout)
 
-    def _adopt(self, name: str, segment: Segment, mapping: Mapping) -> None:
+    def _adopt(self, name: str | None, segment: Segment, mapping: Mapping) -> None:
         try:
             shape, itemsize, fortran, text, offset = memory.read_array(mapping)
         except OSError as error:
@@ -239,8 +254,8 @@ class Array:
         return self.np.astype(dtype or self._dtype, copy=copy is not False)
 
     @property
-    def name(self) -> str:
-        """The name, as it was given."""
+    def name(self) -> str | None:
+        """The name, as it was given; None for an anonymous array."""
         return self._name
 
     @property
@@ -322,7 +337,8 @@ class Array:
     def __repr__(self) -> str:
         state = ", deferred" if self.deferred else ", closed" if self.closed else ""
         access = ", read-only" if self.readonly else ""
-        return f"<isthmus.Array {self._name!r} {self._shape} {self._dtype}{access}{state}>"
+        label = "anonymous" if self._name is None else repr(self._name)
+        return f"<isthmus.Array {label} {self._shape} {self._dtype}{access}{state}>"
 
 
 class _Plan:
@@ -332,13 +348,13 @@ class _Plan:
 
     def __init__(
         self,
-        name: str,
+        name: str | None,
         shape: SupportsIndex | tuple[SupportsIndex, ...],
         dtype: npt.DTypeLike | None,
         order: str | None,
     ) -> None:
         self.name = name
-        self.path = _path(name)
+        self.path = b"" if name is None else _path(name)
         self.what = _what(name)
         self.order = None if order is None else _dtype.order_of(order)
         self.shape = _dtype.shape_of(shape)
@@ -369,8 +385,8 @@ class _Plan:
         )
 
 
-def _what(name: str) -> str:
-    return f"array {name!r}"
+def _what(name: str | None) -> str:
+    return "anonymous array" if name is None else f"array {name!r}"
 
 
 def _path(name: str) -> bytes:
@@ -381,14 +397,14 @@ def _path(name: str) -> bytes:
         raise _explain.name_too_long(name, encoded) from None
 
 
-def _kind_error(name: str, mapping: Mapping) -> IsthmusError:
+def _kind_error(name: str | None, mapping: Mapping) -> IsthmusError:
     kind = int.from_bytes(bytes(memoryview(mapping)[12:16]), "little")
     return KindError(f"{_what(name)} is an object of another kind (number {kind})", name=name)
 
 
 def _restore(
     cls: type[Array],
-    name: str,
+    name: str | None,
     reopen: Callable[..., tuple[Backing, Mapping]],
     arguments: tuple[Any, ...],
 ) -> Array:

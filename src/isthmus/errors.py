@@ -27,7 +27,7 @@ class IsthmusError(Exception):
     _default_errno = _errno.EINVAL
 
     if TYPE_CHECKING:
-        errno: int
+        errno: int | None
         name: str | None
 
     def __init__(

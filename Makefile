@@ -1,0 +1,91 @@
+# Everything that a developer runs. Each target sets up what it needs, under build/.
+#
+#   make demo    the main job: the classic sample, then a real transfer
+#   make test    all tests, on every supported Python that is found
+#   make check   formatting, lint, types, stubs, C warnings, sanitizers
+#   make bench   measure against the rivals
+#   make fuzz    feed damaged objects to the checks of the C core, with libFuzzer
+#   make docs    the documentation as HTML, into build/docs
+#   make clean   remove build/
+#
+# One Python only: make test PYTHONS=/usr/bin/python3.12
+
+SHELL = /bin/sh
+MAKEFLAGS += --no-builtin-rules
+
+PYTHONS ?= $(shell tools/pythons)
+PYTHON = $(firstword $(PYTHONS))
+# How many tests at a time. The tests wait more than they compute.
+JOBS ?= 4
+PYTEST_ARGS ?=
+
+# What the installed package is made from.
+SOURCES = pyproject.toml meson.build meson.options README.md LICENSE \
+	$(shell find src include -type f ! -name '*.pyc')
+
+.PHONY: demo test check bench fuzz docs clean tools
+
+demo: tools build/main/installed
+	build/main/bin/isthmus demo $(DEMO_ARGS)
+
+# ---- Setting up -----------------------------------------------------------------
+
+tools:
+	@if [ -z "$(PYTHON)" ]; then \
+	    echo "isthmus needs Python 3.11 or newer with its headers and venv." >&2; \
+	    echo "On Debian or Ubuntu: apt-get install python3-dev python3-venv" >&2; \
+	    echo "On Fedora: dnf install python3-devel" >&2; exit 1; fi
+	@if ! command -v $${CC:-cc} >/dev/null; then \
+	    echo "isthmus needs a C compiler. On Debian or Ubuntu: apt-get install gcc;" >&2; \
+	    echo "on Fedora: dnf install gcc" >&2; exit 1; fi
+
+# The environment of the first Python: demo, check, bench and docs.
+build/main/bin/python:
+	$(PYTHON) -m venv build/main
+	build/main/bin/python -m pip install --quiet --upgrade pip
+
+build/main/installed: build/main/bin/python $(SOURCES)
+	build/main/bin/python -m pip install --quiet '.[all]'
+	@touch $@
+
+build/main/%-group: build/main/bin/python pyproject.toml
+	build/main/bin/python -m pip install --quiet --group $*
+	@touch $@
+
+# ---- Tests ------------------------------------------------------------------------
+
+test: tools
+	@set -e; for python in $(PYTHONS); do \
+	    tools/test "$$python" -n $(JOBS) $(PYTEST_ARGS); done
+
+# ---- Checks -----------------------------------------------------------------------
+
+C_FILES = $(shell find src include tests examples -name '*.[ch]')
+PY_FILES = src tests bench examples docs
+
+check: tools build/main/installed build/main/check-group build/main/test-group
+	build/main/bin/ruff format --check $(PY_FILES)
+	build/main/bin/ruff check $(PY_FILES)
+	build/main/bin/cython-lint src
+	build/main/bin/clang-format --dry-run --Werror $(C_FILES)
+	build/main/bin/mypy
+	cd build && main/bin/python -m mypy.stubtest isthmus._core.memory isthmus._core.posix \
+	    isthmus._core.sysv
+	tools/check-core build/main/bin
+	@echo "make check: everything passed"
+
+fuzz: tools build/main/check-group
+	tools/fuzz build/main/bin
+
+# ---- The rest ---------------------------------------------------------------------
+
+bench: tools build/main/installed build/main/bench-group
+	build/main/bin/python bench/run.py $(BENCH_ARGS)
+
+docs: tools build/main/installed build/main/docs-group
+	build/main/bin/python -m sphinx -W --keep-going -q -d build/docs-cache docs build/docs
+	@echo "the documentation is in build/docs/index.html"
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
