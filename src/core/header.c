@@ -36,6 +36,7 @@ static int consistent(const struct isthmus_shared_header *header)
     const uint64_t total = header->total_size;
     const uint64_t table = (uint64_t)header->participants_count * header->participant_size;
     return header->control_offset >= sizeof *header && header->control_offset % 64 == 0 &&
+           (header->participants_count == 0) == (header->participant_size == 0) &&
            header->participants_offset >= sizeof *header && header->participants_offset % 8 == 0 &&
            header->data_offset >= sizeof *header && header->data_offset % 64 == 0 &&
            inside(header->control_offset, header->control_size, total) &&

@@ -490,8 +490,9 @@ class Segment:
             if word not in _SEALS:
                 raise ArgumentError(f"there is no seal {word!r}; there are {', '.join(_SEALS)}")
             bits |= _SEALS[word]
+        fd = self.fileno()
         try:
-            memory.add_seals(self.fileno(), bits)
+            memory.add_seals(fd, bits)
         except OSError as error:
             raise self._seal_error(error) from None
 

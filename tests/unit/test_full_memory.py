@@ -1,0 +1,112 @@
+"""A full shared memory file system is an error that explains, for real: on a tiny tmpfs.
+
+The test runs in a process with a mount namespace of its own, where /dev/shm is 1 MiB large.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+TINY = 'mount -t tmpfs -o size=1M tmpfs /dev/shm && exec "$@"'
+
+
+def in_tiny_shm(program: str) -> str:
+    unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c", TINY, "sh"]
+    probe = subprocess.run([*unshare, "true"], capture_output=True, text=True, check=False)
+    if probe.returncode != 0:
+        pytest.skip(f"a tmpfs may not be mounted here: {probe.stderr.strip()}")
+    command = [*unshare, sys.executable, "-P", "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_too_large_a_segment_is_refused_with_both_sizes_and_leaves_nothing() -> None:
+    program = """
+        import errno, os, isthmus
+        for make in (lambda: isthmus.Segment.create("big", 2 << 20),
+                     lambda: isthmus.Array("big", (2 << 20,), "u1")):
+            try:
+                make()
+            except isthmus.NoSpaceError as error:
+                print(error.errno == errno.ENOSPC, isinstance(error, OSError), error.wanted >> 20,
+                      error.available, " MiB (209" in str(error), "/dev/shm" in str(error))
+        print(os.listdir("/dev/shm"), os.statvfs("/dev/shm").f_bfree)
+    """
+    expected = f"True True 2 {1 << 20} True True\n" * 2
+    assert in_tiny_shm(program) == expected + "[] 256\n"
+
+
+def test_a_segment_that_fits_can_be_written_to_its_last_byte_on_a_full_disk() -> None:
+    program = """
+        import isthmus
+        first = isthmus.Segment.create("first", 512 << 10)
+        second = isthmus.Segment.create("second", 512 << 10)
+        try:
+            isthmus.Segment.create("third", 1)
+        except isthmus.NoSpaceError as error:
+            print("full", error.available)
+        for seg in (first, second):
+            seg.buf[:] = b"x" * len(seg.buf)
+        print("written")
+    """
+    assert in_tiny_shm(program) == "full 0\nwritten\n"
+
+
+def test_growing_beyond_the_room_keeps_the_segment_as_it_was() -> None:
+    program = """
+        import os, isthmus
+        seg = isthmus.Segment.create("x", 100_000)
+        seg.buf[:] = b"y" * 100_000
+        free = os.statvfs("/dev/shm").f_bfree
+        try:
+            seg.resize(4 << 20)
+        except isthmus.NoSpaceError as error:
+            print("full", error.wanted, seg.size, os.fstat(seg.fileno()).st_size)
+        print(bytes(seg.buf) == b"y" * 100_000, os.statvfs("/dev/shm").f_bfree == free)
+    """
+    assert in_tiny_shm(program) == f"full {4 << 20} 100000 100000\nTrue True\n"
+
+
+def test_holes_left_by_other_programs_are_found_before_they_kill() -> None:
+    program = """
+        import os, isthmus
+        fd = os.open("/dev/shm/sparse", os.O_CREAT | os.O_RDWR, 0o600)
+        os.ftruncate(fd, 4 << 20)
+        seg = isthmus.Segment.attach("sparse")
+        try:
+            seg.reserve()
+        except isthmus.NoSpaceError as error:
+            print("full", seg.size == 4 << 20)
+    """
+    assert in_tiny_shm(program) == "full True\n"
+
+
+def test_a_room_that_shrinks_while_it_is_being_reserved_is_no_crash() -> None:
+    """Eight processes at once each want more than an eighth; whoever fails leaves nothing."""
+    program = """
+        import os, isthmus
+        children = []
+        reader, writer = os.pipe()
+        for number in range(8):
+            child = os.fork()
+            if child == 0:
+                os.read(reader, 1)
+                try:
+                    seg = isthmus.Segment.create(f"s{number}", 200 << 10)
+                    seg.buf[:] = b"x" * len(seg.buf)
+                    os._exit(0)
+                except isthmus.NoSpaceError:
+                    os._exit(1)
+            children.append(child)
+        os.write(writer, b"12345678")
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        made = codes.count(0)
+        print(set(codes) <= {0, 1}, 1 <= made <= 5, made == len(os.listdir("/dev/shm")))
+        print(os.statvfs("/dev/shm").f_bfree == 256 - 50 * made)
+    """
+    assert in_tiny_shm(program) == "True True True\nTrue\n"
