@@ -6,6 +6,7 @@ object for structured types and subarrays. It is parsed, never evaluated.
 
 from __future__ import annotations
 
+import functools
 import json
 import operator
 
@@ -80,6 +81,7 @@ def _describe(dtype: np.dtype[Any]) -> Any:
     return described
 
 
+@functools.lru_cache(maxsize=64)
 def decode(text: bytes) -> np.dtype[Any]:
     """The dtype that a text stands for; ValueError if it is none."""
     try:
