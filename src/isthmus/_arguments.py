@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 # What a signed 64-bit file offset can hold.
 SIZE_MAX = 2**63 - 1
 NAME_MAX = 255
-_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
-          "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}  # fmt: skip
+_UNITS = {"": 1, "b": 1}
+for _power, _letter in enumerate("kmgtp", 1):
+    _UNITS[f"{_letter}ib"] = 1024**_power
+    _UNITS[f"{_letter}b"] = 1000**_power
 
 OWNER_SELF = -1
 OWNER_ANY = -2
