@@ -51,6 +51,13 @@ int isthmus_os_unlink(const char *path);
 /* Say by a lock on the open file that somebody is at work on it; released by close or death. */
 int isthmus_os_mark_draft(int fd);
 int isthmus_os_unmark_draft(int fd);
+/*
+ * Keep other processes from changing the size meanwhile, those that ask by this lock. Waits for
+ * them; -EINTR when a signal comes. 0 also where the file system has no locks. Released by the
+ * kernel when the holder dies.
+ */
+int isthmus_os_lock_size(int fd);
+int isthmus_os_unlock_size(int fd);
 
 int isthmus_os_status(int fd, struct isthmus_os_status *status);
 int isthmus_os_status_at(const char *path, struct isthmus_os_status *status);

@@ -18,8 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Where a draft is locked: far beyond any data, so that no data lock is ever in the way. */
+/* Bytes to lock: far beyond any data, so that no data lock is ever in the way. */
 #define DRAFT_LOCK_OFFSET ((off_t)1 << 62)
+#define SIZE_LOCK_OFFSET (((off_t)1 << 62) + 1)
 
 static int result(int value)
 {
@@ -118,21 +119,32 @@ int isthmus_os_unlink(const char *path)
     STEP(unlink(path));
 }
 
-static int lock_draft(int fd, short type)
+static int lock_byte(int fd, int command, short type, off_t offset)
 {
-    struct flock lock = {
-        .l_type = type, .l_whence = SEEK_SET, .l_start = DRAFT_LOCK_OFFSET, .l_len = 1};
-    STEP(fcntl(fd, F_OFD_SETLK, &lock));
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = offset, .l_len = 1};
+    STEP(fcntl(fd, command, &lock));
 }
 
 int isthmus_os_mark_draft(int fd)
 {
-    return lock_draft(fd, F_WRLCK);
+    return lock_byte(fd, F_OFD_SETLK, F_WRLCK, DRAFT_LOCK_OFFSET);
 }
 
 int isthmus_os_unmark_draft(int fd)
 {
-    return lock_draft(fd, F_UNLCK);
+    return lock_byte(fd, F_OFD_SETLK, F_UNLCK, DRAFT_LOCK_OFFSET);
+}
+
+int isthmus_os_lock_size(int fd)
+{
+    int error = lock_byte(fd, F_OFD_SETLKW, F_WRLCK, SIZE_LOCK_OFFSET);
+    return error == -ENOLCK || error == -EOPNOTSUPP || error == -ENOSYS ? 0 : error;
+}
+
+int isthmus_os_unlock_size(int fd)
+{
+    int error = lock_byte(fd, F_OFD_SETLK, F_UNLCK, SIZE_LOCK_OFFSET);
+    return error == -ENOLCK || error == -EOPNOTSUPP || error == -ENOSYS ? 0 : error;
 }
 
 static int fill_status(int failed, const struct stat *from, struct isthmus_os_status *to)

@@ -61,8 +61,16 @@ class Backing:
         except OSError as error:
             raise _explain.general(error, f"mapping {self.what}", self.name) from None
 
+    def changing_size(self) -> SizeLock:
+        """For a ``with`` block around whatever changes the size of the object."""
+        return SizeLock(self)
+
     def grow(self, reserved: int, size: int) -> None:
-        """Allocate the bytes from `reserved` to `size`; the object keeps its size on failure."""
+        """Allocate the bytes from `reserved` to `size`; the object keeps its size on failure.
+
+        To be called within `changing_size`. A process killed in here leaves the object
+        longer than it was by some part, all of it allocated and zero.
+        """
         fd = self.fileno()
         before = self.size()
         try:
@@ -88,6 +96,31 @@ class Backing:
     def reduce(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """How another process gets at the same object: (function, arguments) for pickle."""
         raise NotImplementedError
+
+
+class SizeLock:
+    """Alone among the processes that change the size of an object through isthmus.
+
+    Without that, giving back what a failed growth has allocated could cut off what another
+    process has grown in the meantime. Waits for whoever is at it; the kernel ends the lock
+    of one that dies.
+    """
+
+    __slots__ = ("_backing",)
+
+    def __init__(self, backing: Backing) -> None:
+        self._backing = backing
+
+    def __enter__(self) -> None:
+        backing = self._backing
+        fd = backing.fileno()
+        try:
+            memory.lock_size(fd)
+        except OSError as error:
+            raise _explain.general(error, f"resizing {backing.what}", backing.name) from None
+
+    def __exit__(self, *_: object) -> None:
+        memory.unlock_size(self._backing.fileno())
 
 
 class _Named(Backing):
@@ -189,11 +222,8 @@ class SysvBacking(Backing):
         except OSError as error:
             raise _explain.general(error, f"attaching to {self.what}", self.name) from None
 
-    def grow(self, reserved: int, size: int) -> None:
+    def changing_size(self) -> SizeLock:
         raise UnsupportedError(f"{self.what} cannot change its size", name=self.name)
-
-    def shrink(self, size: int) -> None:
-        self.grow(0, size)
 
     def unlink(self) -> None:
         if self.readonly:

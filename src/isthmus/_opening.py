@@ -240,13 +240,16 @@ def _open_existing(
     wanted = present if size is None else size
     if wanted == 0:
         raise SizeError(f"{what} is empty; give the size that it shall have", name=name)
+    if wanted > present and readonly:
+        raise SizeError(
+            f"{what} has {present} bytes, fewer than {wanted}, and is opened for reading only",
+            name=name,
+        )
     if wanted > present:
-        if readonly:
-            raise SizeError(
-                f"{what} has {present} bytes, fewer than {wanted}, and is opened for reading only",
-                name=name,
-            )
-        backing.grow(present, wanted)
+        with backing.changing_size():
+            present = backing.size()  # somebody else may have done it meanwhile
+            if wanted > present:
+                backing.grow(present, wanted)
     return backing, backing.map(wanted)
 
 

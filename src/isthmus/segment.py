@@ -414,8 +414,10 @@ class Segment:
             shrink: allow a smaller size. Whoever else has the rest mapped gets SIGBUS when
                 touching it, hence not by default.
 
-        New bytes are zero and reserved. `buf` is a new memoryview afterwards; memoryviews
-        and arrays from before stay valid (they show the old extent of the same memory).
+        New bytes are zero and reserved. Waits while another process is resizing it; one that
+        is killed while growing leaves it longer by some of them, which is harmless. `buf` is
+        a new memoryview afterwards; memoryviews and arrays from before stay valid (they show
+        the old extent of the same memory).
 
         Raises:
             NoSpaceError: the object keeps its size. SizeError. AccessError (read-only).
@@ -424,30 +426,37 @@ class Segment:
         """
         self._open()
         backing = self._backing
-        current = backing.size()
-        wanted = current if size is None else _arguments.size(size)
-        if wanted == 0:
-            raise SizeError(f"{backing.what} has been cut to size 0 by somebody", name=self.name)
-        if wanted != current:
+        if size is None:
+            wanted = backing.size()
+            if wanted == 0:
+                raise SizeError(f"{backing.what} has been cut to size 0", name=self.name)
+        else:
+            wanted = _arguments.size(size)
             if backing.readonly:
                 raise AccessError(f"{backing.what} is attached for reading only", name=self.name)
-            if wanted < current and not shrink:
+            with backing.changing_size():
+                self._change_size(wanted, shrink)
+        if self._mapping is None or wanted != self._size:
+            self._take(backing.map(wanted))
+
+    def _change_size(self, wanted: int, shrink: bool) -> None:
+        backing = self._backing
+        current = backing.size()
+        if wanted > current:
+            backing.grow(current, wanted)
+        elif wanted < current:
+            if not shrink:
                 raise SizeError(
                     f"{backing.what} has {current} bytes; making it smaller ({wanted}) crashes "
                     "processes that use the rest: say shrink=True if there are none",
                     name=self.name,
                 )
-        if wanted < current:
             self._release_for_shrinking()
             try:
                 backing.shrink(wanted)
             except BaseException:
                 self._take(backing.map(current))
                 raise
-        elif wanted > current:
-            backing.grow(current, wanted)
-        if self._mapping is None or wanted != self._size:
-            self._take(backing.map(wanted))
 
     def _release_for_shrinking(self) -> None:
         mapping = self._mapping
@@ -470,7 +479,8 @@ class Segment:
         self._open()
         if self.readonly:
             raise AccessError(f"{self._backing.what} is attached for reading only", name=self.name)
-        self._backing.grow(0, self._backing.size())
+        with self._backing.changing_size():
+            self._backing.grow(0, self._backing.size())
 
     def seal(self, *what: str) -> None:
         """Forbid, for everybody and for ever, to change an anonymous segment in some way.

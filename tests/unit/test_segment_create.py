@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -193,6 +194,31 @@ def test_giving_away_without_the_right_is_refused(
     """
     assert run_python(program, name, user=unprivileged) == "AccessError True\n"
     assert not (SHM / name).exists()
+
+
+def test_whoever_has_no_privileges_can_create(
+    name: str, unprivileged: int, run_python: Callable[..., str]
+) -> None:
+    program = """
+        seg = isthmus.Segment.create(sys.argv[1], 5000, mode=0o644)
+        print(seg.owner, oct(seg.mode), oct(os.stat("/dev/shm/" + sys.argv[1]).st_mode & 0o7777))
+        seg.unlink()
+    """
+    output = run_python("import sys\n" + textwrap.dedent(program), name, user=unprivileged)
+    assert output == f"{unprivileged} 0o644 0o644\n"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(-(2**40), 2**40))
+def test_a_mode_is_kept_exactly_or_refused(mode: int) -> None:
+    name = f"test-{os.getpid()}-mode"
+    if 0 <= mode <= 0o777:
+        with Segment.create(name, 1, mode=mode) as seg:
+            assert seg.mode == mode
+            seg.unlink()
+    else:
+        with pytest.raises(isthmus.ArgumentError):
+            Segment.create(name, 1, mode=mode)
 
 
 @pytest.mark.parametrize("owner", ["no-such-user-here", -5, 2**32])

@@ -179,6 +179,61 @@ def test_shrinking_must_be_asked_for_and_refuses_while_views_live(name: str) -> 
         seg.unlink()
 
 
+def test_many_processes_grow_one_segment_and_none_cuts_another(name: str) -> None:
+    sizes = [200_000 + 70_000 * number for number in range(6)]
+    with Segment.create(name, 100_000) as seg:
+        reader, writer = os.pipe()
+        children = []
+        for size in sizes:
+            child = os.fork()
+            if child == 0:
+                try:
+                    mine = Segment.attach(name)  # a descriptor, and so a lock, of its own
+                    os.read(reader, 1)
+                    mine.resize(max(size, os.fstat(mine.fileno()).st_size))
+                    mine.buf[size - 1] = 1
+                    os._exit(0)
+                except isthmus.SizeError:
+                    os._exit(0)  # a larger one was there first: refused, nothing cut
+                finally:
+                    os._exit(1)
+            children.append(child)
+        os.write(writer, b"x" * len(sizes))
+        assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(sizes)
+        os.close(reader)
+        os.close(writer)
+        seg.resize()
+        assert seg.size == max(sizes)
+        assert seg.buf[-1] == 1
+        seg.unlink()
+
+
+def test_resizing_waits_for_who_is_at_it_and_ctrl_c_ends_the_wait(
+    name: str, run_python: Callable[..., str]
+) -> None:
+    program = """
+        import os, signal, sys, threading
+        import isthmus
+        from isthmus._core import memory
+        def interrupt(*_):
+            raise KeyboardInterrupt
+        signal.signal(signal.SIGALRM, interrupt)
+        seg = isthmus.Segment.create(sys.argv[1], 10)
+        seg.unlink()
+        other = os.open(f"/proc/self/fd/{seg.fileno()}", os.O_RDWR)
+        memory.lock_size(other)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        try:
+            seg.resize(20)
+        except KeyboardInterrupt:
+            print("interrupted", seg.size)
+        threading.Timer(0.05, os.close, [other]).start()
+        seg.resize(20)
+        print(seg.size)
+    """
+    assert run_python(program, name) == "interrupted 10\n20\n"
+
+
 def test_a_segment_cut_to_nothing_by_others_cannot_be_taken_over(name: str) -> None:
     with Segment.create(name, 4096) as seg:
         os.ftruncate(seg.fileno(), 0)

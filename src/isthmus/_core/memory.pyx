@@ -244,6 +244,22 @@ def reserve(int fd, uint64_t reserved, uint64_t size):
         PyErr_CheckSignals()
 
 
+def lock_size(int fd):
+    """Wait until nobody else is changing the size of the object, and keep it so."""
+    cdef int error
+    while True:
+        with nogil:
+            error = isthmus_os_lock_size(fd)
+        if error != -EINTR:
+            check(error)
+            return
+        PyErr_CheckSignals()
+
+
+def unlock_size(int fd):
+    check(isthmus_os_unlock_size(fd))
+
+
 def truncate(int fd, uint64_t size):
     check(isthmus_os_truncate(fd, size))
 
