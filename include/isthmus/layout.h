@@ -84,7 +84,7 @@ ISTHMUS_ASSERT_OFFSET(isthmus_shared_header, reserved, 96);
 ISTHMUS_ASSERT_SIZE(isthmus_shared_header, 256);
 
 /* isthmus_shared_array.flags */
-#define ISTHMUS_ARRAY_FORTRAN 1u /* first index varies fastest; else the last one does (C order) */
+#define ISTHMUS_ARRAY_FORTRAN 1u /* first index varies fastest; else the last one, C order */
 
 /*
  * The control block of an array: what its elements are and how many.

@@ -76,8 +76,8 @@ int isthmus_os_available(int fd, uint64_t *available);
 int isthmus_os_available_memory(int fd, uint64_t *available);
 
 int isthmus_os_map(int fd, size_t size, int readonly, void **data);
-int isthmus_os_map_exact(void *hint, size_t size, int protection, int flags, int fd, uint64_t offset,
-                         void **data);
+int isthmus_os_map_exact(void *hint, size_t size, int protection, int flags, int fd,
+                         uint64_t offset, void **data);
 int isthmus_os_unmap(void *data, size_t size);
 int isthmus_os_flush(void *data, size_t size, int flags);
 int isthmus_os_advise(void *data, size_t size, int advice);

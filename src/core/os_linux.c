@@ -74,7 +74,7 @@ int isthmus_os_open_unnamed(const char *directory)
     ISTHMUS_KILL_POINT();
     if (fd >= 0)
         return fd;
-    /* A kernel or file system that does not know O_TMPFILE sees an attempt to write to a directory. */
+    /* Without O_TMPFILE, kernel or file system see an attempt to write to a directory. */
     return error == EISDIR ? -EOPNOTSUPP : -error;
 }
 
@@ -85,8 +85,7 @@ int isthmus_os_open_new(const char *path)
 
 int isthmus_os_open(const char *path, int readonly)
 {
-    return result(
-        open(path, (readonly ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    return result(open(path, (readonly ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
 }
 
 int isthmus_os_close(int fd)
@@ -206,8 +205,7 @@ int isthmus_os_available(int fd, uint64_t *available)
     if (fstatvfs(fd, &found))
         return -errno;
     /* A tmpfs mounted without a limit reports no blocks at all. */
-    *available =
-        found.f_blocks ? (uint64_t)found.f_bavail * (uint64_t)found.f_frsize : UINT64_MAX;
+    *available = found.f_blocks ? (uint64_t)found.f_bavail * (uint64_t)found.f_frsize : UINT64_MAX;
     return 0;
 }
 
@@ -244,12 +242,12 @@ int isthmus_os_available_memory(int fd, uint64_t *available)
 
 int isthmus_os_map(int fd, size_t size, int readonly, void **data)
 {
-    return isthmus_os_map_exact(NULL, size, readonly ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED,
-                                fd, 0, data);
+    return isthmus_os_map_exact(NULL, size, readonly ? PROT_READ : PROT_READ | PROT_WRITE,
+                                MAP_SHARED, fd, 0, data);
 }
 
-int isthmus_os_map_exact(void *hint, size_t size, int protection, int flags, int fd, uint64_t offset,
-                         void **data)
+int isthmus_os_map_exact(void *hint, size_t size, int protection, int flags, int fd,
+                         uint64_t offset, void **data)
 {
     ISTHMUS_KILL_POINT();
     void *mapped = mmap(hint, size, protection, flags, fd, (off_t)offset);
