@@ -112,7 +112,9 @@ int isthmus_array_read(void *data, size_t mapped, struct isthmus_array *array)
     array->data = (char *)data + header.data_offset;
     array->itemsize = control.itemsize;
     array->count = control.count;
-    memcpy(array->shape, control.shape, sizeof array->shape);
+    /* The specification says zero beyond ndim; whoever wrote otherwise, our caller gets that. */
+    memset(array->shape, 0, sizeof array->shape);
+    memcpy(array->shape, control.shape, control.ndim * sizeof control.shape[0]);
     array->ndim = control.ndim;
     array->fortran = (control.flags & ISTHMUS_ARRAY_FORTRAN) != 0;
     array->dtype = (const char *)data + control.dtype_offset;

@@ -31,17 +31,31 @@ static int inside(uint64_t offset, uint64_t size, uint64_t total)
     return offset <= total && size <= total - offset;
 }
 
+/* Have two parts, both inside the segment, no byte in common? An empty one has none at all. */
+static int apart(uint64_t offset, uint64_t size, uint64_t other_offset, uint64_t other_size)
+{
+    return size == 0 || other_size == 0 || offset + size <= other_offset ||
+           other_offset + other_size <= offset;
+}
+
 static int consistent(const struct isthmus_shared_header *header)
 {
     const uint64_t total = header->total_size;
     const uint64_t table = (uint64_t)header->participants_count * header->participant_size;
-    return header->control_offset >= sizeof *header && header->control_offset % 64 == 0 &&
+    return header->kind != ISTHMUS_KIND_ANY &&
            (header->participants_count == 0) == (header->participant_size == 0) &&
+           header->control_offset >= sizeof *header && header->control_offset % 64 == 0 &&
            header->participants_offset >= sizeof *header && header->participants_offset % 8 == 0 &&
            header->data_offset >= sizeof *header && header->data_offset % 64 == 0 &&
            inside(header->control_offset, header->control_size, total) &&
            inside(header->participants_offset, table, total) &&
-           inside(header->data_offset, header->data_size, total);
+           inside(header->data_offset, header->data_size, total) &&
+           /* Else writing data would rewrite what describes them. */
+           apart(header->control_offset, header->control_size, header->participants_offset,
+                 table) &&
+           apart(header->control_offset, header->control_size, header->data_offset,
+                 header->data_size) &&
+           apart(header->participants_offset, table, header->data_offset, header->data_size);
 }
 
 int isthmus_header_read(const void *data, size_t mapped, uint32_t kind,
