@@ -148,6 +148,7 @@ int isthmus_array_create(struct isthmus_array *array, const char *name,
     if (!error) {
         isthmus_array_init(data, plan, &extent);
         error = isthmus_array_read(data, size, &new);
+        /* Dies up to here: nothing, or an unlocked draft. From here: the complete array. */
         if (!error)
             error = isthmus_draft_publish(&draft, path);
         if (error)

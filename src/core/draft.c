@@ -17,27 +17,46 @@
 /* From this size on it is worth asking how much memory the host has. */
 #define MEMORY_CHECK (UINT64_C(64) << 20)
 
+/* How often to start again when somebody who tidies up took a new draft for a dead one. */
+#define NAMED_ATTEMPTS 16
+
+/* One attempt. -EAGAIN: the draft was tidied away before it could be marked. */
+static int open_marked(const char *path)
+{
+    struct isthmus_os_status status;
+    int fd = isthmus_os_open_new(path);
+    if (fd < 0)
+        return fd == -EEXIST ? -EAGAIN : fd;
+    /* Dies here: an empty unlocked draft stays; whoever tidies up may remove it. */
+    int error = isthmus_os_mark_draft(fd);
+    /* From here on whoever dies leaves an unlocked draft, the mark goes with the descriptor. */
+    if (!error)
+        error = isthmus_os_status(fd, &status);
+    if (!error && status.links != 0)
+        return fd;
+    if (!error || error == -EACCES)
+        error = -EAGAIN;
+    isthmus_os_unlink(path);
+    isthmus_os_close(fd);
+    return error;
+}
+
 static int open_named(struct isthmus_draft *draft, const char *directory)
 {
-    uint64_t random;
-    int error = isthmus_os_random(&random, sizeof random);
-    if (error)
-        return error;
-    int length = snprintf(draft->temporary, sizeof draft->temporary, "%s/%s%016llx", directory,
-                          ISTHMUS_DRAFT_PREFIX, (unsigned long long)random);
-    if (length < 0 || (size_t)length >= sizeof draft->temporary)
-        return -ENAMETOOLONG;
-    int fd = isthmus_os_open_new(draft->temporary);
-    if (fd < 0)
-        return fd;
-    /* Dies here: an empty unlocked draft stays; whoever tidies up may remove it. */
-    error = isthmus_os_mark_draft(fd);
-    if (error) {
-        isthmus_os_unlink(draft->temporary);
-        isthmus_os_close(fd);
-        return error;
+    for (int attempt = 0; attempt < NAMED_ATTEMPTS; attempt++) {
+        uint64_t random;
+        int fd = isthmus_os_random(&random, sizeof random);
+        if (fd < 0)
+            return fd;
+        int length = snprintf(draft->temporary, sizeof draft->temporary, "%s/%s%016llx", directory,
+                              ISTHMUS_DRAFT_PREFIX, (unsigned long long)random);
+        if (length < 0 || (size_t)length >= sizeof draft->temporary)
+            return -ENAMETOOLONG;
+        fd = open_marked(draft->temporary);
+        if (fd != -EAGAIN)
+            return fd;
     }
-    return fd;
+    return -EAGAIN;
 }
 
 int isthmus_draft_open(struct isthmus_draft *draft, const char *directory, uint64_t size,
@@ -48,11 +67,12 @@ int isthmus_draft_open(struct isthmus_draft *draft, const char *directory, uint6
         options = &standard;
     if (size == 0 || options->mode > 0777)
         return -EINVAL;
-    if (size > INT64_MAX)
-        return -EFBIG;
+    if (size > PTRDIFF_MAX)
+        return -EFBIG; /* no process could map it */
 
     struct isthmus_draft new = {.size = size, .step = STEP_START};
     new.fd = -EOPNOTSUPP;
+    /* Dies after this, unnamed: the file goes with its last descriptor, which nobody else has. */
     if (!(flags & ISTHMUS_DRAFT_NAMED))
         new.fd = isthmus_os_open_unnamed(directory);
     if (new.fd == -EOPNOTSUPP)
@@ -60,7 +80,10 @@ int isthmus_draft_open(struct isthmus_draft *draft, const char *directory, uint6
     if (new.fd < 0)
         return new.fd;
 
-    /* Owner first: changing it may clear bits of the mode. */
+    /*
+     * Owner first: changing it may clear bits of the mode. Dies between the two: as above, or a
+     * draft with mode 0600, which is of no use to its new owner and in nobody's way.
+     */
     int error = 0;
     if (options->owner != ISTHMUS_ID_UNCHANGED || options->group != ISTHMUS_ID_UNCHANGED)
         error = isthmus_os_set_owner(new.fd, options->owner, options->group);
@@ -101,6 +124,7 @@ int isthmus_draft_reserve_more(int fd, uint64_t *reserved, uint64_t size, uint64
         uint64_t length = size - *reserved;
         if (length > *step)
             length = *step;
+        /* Dies here: the pages go with the file; a named draft keeps them until tidied up. */
         int error = isthmus_os_reserve(fd, *reserved, length);
         if (error == -EINTR && *step > STEP_FLOOR)
             *step /= 4;
@@ -122,22 +146,30 @@ int isthmus_draft_publish(struct isthmus_draft *draft, const char *path)
         /* Dies before: nothing was there. Dies after: the object is there, complete. */
         return isthmus_os_link_unnamed(draft->fd, path);
 
-    /* The same by way of a second name: link() fails when `path` is taken, rename() would not. */
+    /*
+     * The same by way of a second name: link() fails when `path` is taken, rename() would not.
+     * Dies before: the draft stays, unlocked, and `path` is free for the next creator.
+     */
     int error = isthmus_os_link(draft->temporary, path);
     if (error)
         return error;
     /* Dies here: the object is there, complete, with the draft as a second name of it. */
     isthmus_os_unlink(draft->temporary);
     draft->temporary[0] = '\0';
-    /* The mark goes with the descriptor at the latest; a published object is no draft. */
+    /*
+     * The mark goes with the descriptor at the latest; a published object is no draft. Dies
+     * here: the object is there, complete, with one name, and unmarked by our death.
+     */
     isthmus_os_unmark_draft(draft->fd);
     return 0;
 }
 
 void isthmus_draft_abandon(struct isthmus_draft *draft)
 {
+    /* The name first: as long as it is there, the mark shows that somebody is at work on it. */
     if (draft->temporary[0])
         isthmus_os_unlink(draft->temporary);
+    /* Dies before or after: nothing is left, or an unlocked draft. */
     if (draft->fd >= 0)
         isthmus_os_close(draft->fd);
     draft->fd = -1;

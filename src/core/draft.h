@@ -9,6 +9,10 @@
  * If the process dies at any step: an unnamed file goes with its descriptor, so
  * nothing is left. In the fallback (a file system without unnamed files) a file
  * ".isthmus-draft-*" may be left, unlocked, which nobody opens by that name.
+ *
+ * Who tidies up takes the lock that isthmus_os_mark_draft() takes, and unlinks the
+ * file only while holding it: then nobody is at work on it. A creator that was
+ * about to mark the very file finds it locked or without a name, and starts again.
  */
 #ifndef ISTHMUS_DRAFT_H
 #define ISTHMUS_DRAFT_H
@@ -27,7 +31,11 @@ struct isthmus_draft {
 
 #define ISTHMUS_DRAFT_NAMED 1u /* use the fallback even where unnamed files are to be had */
 
-/* Open a draft in `directory` with the owner and mode it shall have. */
+/*
+ * Open a draft in `directory` with the owner and mode it shall have.
+ * -EINVAL: size 0 or mode; -EFBIG; -EPERM: owner or group; -EAGAIN: somebody tidied
+ * every attempt away.
+ */
 int isthmus_draft_open(struct isthmus_draft *draft, const char *directory, uint64_t size,
                        const struct isthmus_create_options *options, unsigned flags);
 

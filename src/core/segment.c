@@ -46,6 +46,7 @@ int isthmus_segment_create(struct isthmus_segment *segment, const char *name, si
         return error;
     error = isthmus_os_map(draft.fd, size, 0, &data);
     if (!error) {
+        /* Dies up to here: nothing, or an unlocked draft. From here: the complete segment. */
         error = isthmus_draft_publish(&draft, path);
         if (error)
             isthmus_os_unmap(data, size);
@@ -82,6 +83,8 @@ int isthmus_segment_open(const char *path, const struct isthmus_attach_options *
     if (!error && status->size == 0)
         /* Created but not sized yet, as shm_open() and ftruncate() in other programs do it. */
         error = -ISTHMUS_E_NOT_READY;
+    if (!error && status->size > PTRDIFF_MAX)
+        error = -EFBIG; /* made by a process with a larger address space */
     if (error) {
         isthmus_os_close(fd);
         return error;
