@@ -38,6 +38,7 @@ void fixture_directory(char path[FIXTURE_PATH_SIZE])
     fixture_name(name);
     fixture_path(path, name);
     CHECK_INT(mkdir(path, 0700), 0);
+    CHECK_INT(chmod(path, 0700), 0); /* a test may have set any umask */
 }
 
 /* Call `visit` for each entry of `directory` whose name contains `part`; how many. */
@@ -128,7 +129,7 @@ int fixture_private_shm(const char *size)
             return error;
     }
     /* Nothing that is mounted from here on may show outside. */
-    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, ""))
         return errno;
     snprintf(options, sizeof options, "mode=1777,size=%s", size);
     return mount("none", FIXTURE_SHM, "tmpfs", MS_NOSUID | MS_NODEV, options) ? errno : 0;
