@@ -1,0 +1,168 @@
+"""Page, header file and compiled code agree on every byte in shared memory."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from isthmus._core import memory
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "segment-format.md").read_text()
+HEADER = (ROOT / "include" / "isthmus" / "layout.h").read_text()
+
+FORMAT_VERSION = 1
+KIND_ARRAY = 1
+WIDTHS = {"uint8_t": 1, "uint16_t": 2, "uint32_t": 4, "uint64_t": 8}
+WIDTHS |= {name[1:]: width for name, width in WIDTHS.items()}
+
+
+class Field(NamedTuple):
+    struct: str
+    name: str
+    offset: int
+    size: int
+
+
+class Layout(NamedTuple):
+    fields: list[Field]  # in the order in which they stand
+    sizes: dict[str, int]
+
+
+def from_page() -> Layout:
+    fields = []
+    sizes = {}
+    for section in re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:]:
+        struct, _, text = section.partition("\n")
+        for offset, size, name in re.findall(
+            r"^\| *(\d+) *\| *(\d+) *\| *(\w+) *\|", text, re.MULTILINE
+        ):
+            fields.append(Field(struct, name, int(offset), int(size)))
+        (sizes[struct],) = (int(n) for n in re.findall(r"^Size of the struct: (\d+)", text, re.M))
+    return Layout(fields, sizes)
+
+
+def from_asserts() -> dict[tuple[str, str], int]:
+    found = re.findall(r"^ISTHMUS_ASSERT_OFFSET\((\w+), (\w+), (\d+)\);", HEADER, re.MULTILINE)
+    offsets = {(struct, name): int(offset) for struct, name, offset in found}
+    assert len(offsets) == len(found)
+    return offsets
+
+
+def sizes_from_asserts() -> dict[str, int]:
+    found = re.findall(r"^ISTHMUS_ASSERT_SIZE\((\w+), (\d+)\);", HEADER, re.MULTILINE)
+    return {struct: int(size) for struct, size in found}
+
+
+def members_of_structs() -> set[tuple[str, str, int]]:
+    """Each member that the C structs declare, with its size."""
+    found = set()
+    for struct, body in re.findall(r"^struct (\w+) \{\n(.*?)^\};", HEADER, re.M | re.S):
+        if not struct.startswith("isthmus_shared_"):
+            continue
+        plain = re.sub(r"/\*.*?\*/", "", body, flags=re.DOTALL)
+        for width, name, _, length in re.findall(r"(\w+) (\w+)(\[(\d+)\])?;", plain):
+            found.add((struct, name, WIDTHS[width] * int(length or 1)))
+    return found
+
+
+def from_code() -> Layout:
+    rows = memory.layout()
+    return Layout(
+        [Field(struct, name, offset, size) for struct, name, offset, size in rows if name],
+        {struct: size for struct, name, _, size in rows if name is None},
+    )
+
+
+CODE = from_code()
+
+
+def by_struct(fields: Iterable[Field]) -> dict[str, list[Field]]:
+    found = defaultdict(list)
+    for field in fields:
+        found[field.struct].append(field)
+    return dict(found)
+
+
+def test_the_page_says_what_the_code_does() -> None:
+    page = from_page()
+    assert set(page.fields) == set(CODE.fields)
+    assert page.sizes == CODE.sizes
+    assert len(page.fields) == len(set(page.fields))
+
+
+def test_the_asserts_say_what_the_code_does() -> None:
+    assert from_asserts() == {(f.struct, f.name): f.offset for f in CODE.fields}
+    assert sizes_from_asserts() == CODE.sizes
+
+
+def test_no_member_of_a_struct_is_missing() -> None:
+    assert members_of_structs() == {(f.struct, f.name, f.size) for f in CODE.fields}
+
+
+def test_there_is_something_to_compare() -> None:
+    assert set(CODE.sizes) == {"isthmus_shared_header", "isthmus_shared_array"}
+    assert len(CODE.fields) > 20
+
+
+@pytest.mark.parametrize("struct", sorted(CODE.sizes))
+def test_fields_follow_each_other_without_overlap_or_hole(struct: str) -> None:
+    end = 0
+    for field in sorted(by_struct(CODE.fields)[struct], key=lambda field: field.offset):
+        assert field.offset == end, field
+        assert field.size > 0, field
+        end = field.offset + field.size
+    assert end == CODE.sizes[struct]
+
+
+@pytest.mark.parametrize("struct", sorted(CODE.sizes))
+def test_structs_fill_whole_cache_lines_and_fields_are_aligned(struct: str) -> None:
+    assert CODE.sizes[struct] % 64 == 0
+    for field in by_struct(CODE.fields)[struct]:
+        assert field.offset % min(field.size & -field.size, 8) == 0, field
+
+
+def test_magic_and_version_are_what_the_page_says() -> None:
+    (magic,) = re.findall(r"^#define ISTHMUS_MAGIC UINT64_C\((\w+)\)", HEADER, re.MULTILINE)
+    (version,) = re.findall(r"^#define ISTHMUS_FORMAT_VERSION (\d+)u", HEADER, re.MULTILINE)
+    assert int(magic, 16).to_bytes(8, "little") == b"ISTHMUS\n"
+    assert magic in PAGE
+    assert int(version) == FORMAT_VERSION
+    assert f"Format version: **{version}**" in PAGE
+
+
+def test_the_fingerprint_is_made_as_the_page_says() -> None:
+    state = 0xCBF29CE484222325
+
+    def add(data: bytes) -> None:
+        nonlocal state
+        for byte in data:
+            state = (state ^ byte) * 0x100000001B3 % 2**64
+
+    def add_number(number: int) -> None:
+        add(number.to_bytes(4, sys.byteorder))
+
+    page = from_page()
+    add_number(0x01020304)
+    for struct in ("isthmus_shared_header", "isthmus_shared_array"):
+        add_number(0)
+        add_number(page.sizes[struct])
+        for field in by_struct(page.fields)[struct]:
+            add(field.name.encode())
+            add_number(field.offset)
+            add_number(field.size)
+    assert memory.fingerprint(KIND_ARRAY) == state
+
+
+def test_every_outcome_of_attaching_is_in_the_table() -> None:
+    text = (ROOT / "include" / "isthmus" / "isthmus.h").read_text()
+    outcomes = set(re.findall(r"^#define (ISTHMUS_E_\w+)", text, re.MULTILINE))
+    named = set(re.findall(r"\| `(ISTHMUS_E_\w+)` \|", PAGE))
+    # Replaced is what unlink may find, not attach.
+    assert named == outcomes - {"ISTHMUS_E_REPLACED"}
