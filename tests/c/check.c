@@ -15,8 +15,8 @@
 #define FAILED 1
 #define SKIPPED 77
 /* Against hanging only: long enough for valgrind on a loaded machine. */
-#define TEST_SECONDS 100
-#define CHILD_SECONDS 60
+#define TEST_SECONDS 60
+#define CHILD_SECONDS 30
 
 static _Noreturn void fail(void)
 {

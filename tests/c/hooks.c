@@ -87,6 +87,8 @@ int __wrap_open64(const char *path, int flags, ...)
 
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t length)
 {
+    if (hooks)
+        hooks->reservations++;
     if (hooks && ((hooks->largest && (unsigned long long)length > hooks->largest) ||
                   (hooks->interruptions && hooks->interruptions--))) {
         errno = EINTR;

@@ -15,6 +15,7 @@ struct hooks {
     unsigned kill_at;           /* die at this kill point, counted from 1; 0: never */
     unsigned passed;            /* kill points passed since hooks_reset() */
     int no_unnamed;             /* pretend that the file system has no unnamed files */
+    unsigned reservations;      /* calls to allocate since hooks_reset() */
     unsigned interruptions;     /* so many reservations to come end with EINTR */
     unsigned long long largest; /* and all those that are larger, unless 0 */
     char draft[PATH_MAX];       /* the last file that was made with a draft's name */

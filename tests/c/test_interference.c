@@ -230,6 +230,17 @@ static void a_file_system_that_fills_up_meanwhile_is_ENOSPC_and_all_comes_back(v
     CHECK_UINT(fixture_count(FIXTURE_SHM, ""), 0);
 }
 
+static void what_does_not_fit_takes_nothing_from_others_on_the_way(void)
+{
+    struct isthmus_segment segment;
+    int error = fixture_private_shm("1m");
+    if (error)
+        check_skip("no file system of its own for this test", error);
+    hooks_reset();
+    CHECK_RESULT(isthmus_segment_create(&segment, "a", 2u << 20, NULL), -ENOSPC);
+    CHECK_UINT(hooks->reservations, 0);
+}
+
 static const struct check_test tests[] = {
     CHECK_TEST(signals_that_cut_every_large_step_cannot_stop_a_reservation),
     CHECK_TEST(what_is_reserved_before_a_signal_is_kept),
@@ -240,6 +251,7 @@ static const struct check_test tests[] = {
     CHECK_TEST(a_tidier_that_takes_every_draft_makes_an_error_not_a_loop),
     CHECK_TEST(of_two_creators_one_gets_EEXIST_and_leaves_nothing),
     CHECK_TEST(a_file_system_that_fills_up_meanwhile_is_ENOSPC_and_all_comes_back),
+    CHECK_TEST(what_does_not_fit_takes_nothing_from_others_on_the_way),
 };
 
 int main(void)
