@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 static char tag[32];
+static const char *untagged;
 
 void fixture_begin(void)
 {
@@ -80,11 +81,22 @@ static void name_entry(const char *path)
     fprintf(stderr, "left behind: %s\n", path);
 }
 
+void fixture_sweep_also(const char *path)
+{
+    untagged = path;
+}
+
 unsigned fixture_sweep(int complain)
 {
-    if (complain)
+    const int extra = untagged && untagged[0] && access(untagged, F_OK) == 0;
+    if (complain) {
         each_entry(FIXTURE_SHM, tag, name_entry);
-    return each_entry(FIXTURE_SHM, tag, remove_entry);
+        if (extra)
+            name_entry(untagged);
+    }
+    if (extra)
+        remove_file(untagged);
+    return each_entry(FIXTURE_SHM, tag, remove_entry) + (extra ? 1 : 0);
 }
 
 unsigned fixture_count(const char *directory, const char *part)

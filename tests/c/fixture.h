@@ -25,6 +25,12 @@ void fixture_directory(char path[FIXTURE_PATH_SIZE]);
 /* Remove everything in FIXTURE_SHM with this run's tag; how much that was. Named if asked to. */
 unsigned fixture_sweep(int complain);
 
+/*
+ * A file without the tag that a sweep shall remove as well: `path` is looked at then,
+ * may be empty, and must lie in memory that is shared with the tests' processes.
+ */
+void fixture_sweep_also(const char *path);
+
 /* Entries of `directory` whose name contains `part` ("": all). */
 unsigned fixture_count(const char *directory, const char *part);
 

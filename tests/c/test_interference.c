@@ -14,6 +14,14 @@
 
 #define MIB (UINT64_C(1) << 20)
 
+/* Named drafts carry no tag of ours: where that is permitted, they stay among themselves. */
+static void begin_without_unnamed_files(void)
+{
+    fixture_private_shm("16m");
+    hooks_reset();
+    hooks->no_unnamed = 1;
+}
+
 static void signals_that_cut_every_large_step_cannot_stop_a_reservation(void)
 {
     struct isthmus_draft draft;
@@ -81,8 +89,7 @@ static void without_unnamed_files_everything_goes_by_named_drafts(void)
     struct isthmus_segment segment, second;
     struct stat found;
 
-    hooks_reset();
-    hooks->no_unnamed = 1;
+    begin_without_unnamed_files();
     fixture_name(name);
     fixture_path(path, name);
     CHECK_OK(isthmus_segment_create(&segment, name, 4096, NULL));
@@ -129,8 +136,7 @@ static void create_while_tidied(unsigned times, int expected)
     char name[FIXTURE_NAME_SIZE];
     struct isthmus_segment segment;
 
-    hooks_reset();
-    hooks->no_unnamed = 1;
+    begin_without_unnamed_files();
     hooks->at_point = tidy_up;
     tidied = 0;
     tidy_at_most = times;
@@ -256,5 +262,8 @@ static const struct check_test tests[] = {
 
 int main(void)
 {
+    /* Drafts have names of their own choice: one that a failed test left must go, too. */
+    hooks_reset();
+    fixture_sweep_also(hooks->draft);
     return check_main(tests, sizeof tests / sizeof tests[0]);
 }
