@@ -21,8 +21,7 @@ from __future__ import annotations
 from collections import namedtuple
 
 from isthmus import _region
-from isthmus._core import memory as _memory
-from isthmus._core import posix as _core
+from isthmus._core import memory as _memory, posix as _core
 from isthmus._region import MappedRegion
 
 TYPE_CHECKING = False
@@ -232,10 +231,8 @@ def msync(
         raise TypeError(f"msync takes a MappedRegion, not {type(region).__name__}")
     mapping = _region.mapping_of(region)
     start = _region.number(offset, "offset")
-    if length is None:
-        count = max(len(mapping) - start, 0)
-    else:
-        count = _region.number(length, "length")
+    rest = max(len(mapping) - start, 0)
+    count = rest if length is None else _region.number(length, "length")
     mapping.flush(start, count, _region.number(flags, "flags", 0, _region.INT_MAX))
 
 

@@ -15,8 +15,7 @@ a number and fills a struct, the result is a tuple of both.
 from __future__ import annotations
 
 from isthmus import _region
-from isthmus._core import memory as _memory
-from isthmus._core import sysv as _core
+from isthmus._core import memory as _memory, sysv as _core
 from isthmus._region import MappedRegion
 
 TYPE_CHECKING = False

@@ -1,7 +1,7 @@
 import os
 from typing import Final, NamedTuple, SupportsFloat, SupportsIndex, TypeAlias, final
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 _Name: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 _Seconds: TypeAlias = SupportsFloat | SupportsIndex
@@ -55,8 +55,10 @@ class MqAttr(NamedTuple):
     flags: int = 0
     curmsgs: int = 0
 
+@disjoint_base
 class Handle:
-    def __init__(self) -> None: ...
+    # Always a TypeError.
+    def __init__(self, *args: object, **kwargs: object) -> None: ...
     @property
     def name(self) -> _Name | None: ...
     @property

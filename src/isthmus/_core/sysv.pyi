@@ -1,6 +1,15 @@
 import os
 from collections.abc import Iterable
-from typing import Any, Final, Literal, NamedTuple, SupportsFloat, SupportsIndex, TypeAlias, overload
+from typing import (
+    Any,
+    Final,
+    Literal,
+    NamedTuple,
+    SupportsFloat,
+    SupportsIndex,
+    TypeAlias,
+    overload,
+)
 
 from typing_extensions import Buffer
 

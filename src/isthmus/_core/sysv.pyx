@@ -1,4 +1,4 @@
-# cython: language_level=3, freethreading_compatible=True
+# cython: language_level=3, freethreading_compatible=True, auto_pickle=False, autotestdict=False
 """The calls of System V for shared memory, semaphores and message queues, as libc has them.
 
 Conversion only. What users import is `isthmus.sysv`, which adds the constants'

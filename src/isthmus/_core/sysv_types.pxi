@@ -65,7 +65,8 @@ class SemidDs(_row("SemidDs", "perm otime ctime nsems")):
     __slots__ = ()
 
 
-class SemInfo(_row("SemInfo", "semmap semmni semmns semmnu semmsl semopm semume semusz semvmx semaem")):
+class SemInfo(_row("SemInfo",
+                   "semmap semmni semmns semmnu semmsl semopm semume semusz semvmx semaem")):
     """The limits of semaphores: `struct seminfo`, from IPC_INFO and SEM_INFO.
 
     semmni: how many sets there may be; semmns: semaphores in all; semmsl: in one set.
