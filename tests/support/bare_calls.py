@@ -1,6 +1,6 @@
 """For the tests of `isthmus.posix` and `isthmus.sysv`: names that go away, and who waits where.
 
-A test module takes the fixtures with ``pytest_plugins = ["bare_calls"]``.
+The fixtures are made known in the conftest.py of the folders that use them.
 """
 
 from __future__ import annotations

@@ -30,7 +30,6 @@ from isthmus.posix import (
     PROT_WRITE,
 )
 
-pytest_plugins = ["bare_calls"]
 PAGE = os.sysconf("SC_PAGESIZE")
 READ_WRITE = PROT_READ | PROT_WRITE
 

@@ -28,8 +28,6 @@ from isthmus.posix import (
     SigEvent,
 )
 
-pytest_plugins = ["bare_calls"]
-
 LATER = 2**33
 RECEIVES = {
     "mq_receive": posix.mq_receive,

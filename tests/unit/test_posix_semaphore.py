@@ -16,8 +16,6 @@ from bare_calls import Background, Stop, child, presses_ctrl_c, signals, stop, u
 from isthmus import posix
 from isthmus.posix import CLOCK_MONOTONIC, CLOCK_REALTIME, O_CREAT, O_EXCL, SIZEOF_SEM_T
 
-pytest_plugins = ["bare_calls"]
-
 # Ways to wait that all can be interrupted, with a time limit that no test reaches.
 WAITS = {
     "sem_wait": posix.sem_wait,
