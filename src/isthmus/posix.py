@@ -18,11 +18,10 @@ created, sized or removed that was not asked for; `isthmus.Segment` does that.
 
 from __future__ import annotations
 
-from collections import namedtuple
+from collections import namedtuple as _namedtuple
 
 from isthmus import _region
 from isthmus._core import memory as _memory, posix as _core
-from isthmus._region import MappedRegion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Final, SupportsIndex
 
-# The calls that need nothing from here; their documentation is with them.
+# What needs nothing from here; the documentation is with it.
+MappedRegion = _region.MappedRegion
 MessageQueue = _core.MessageQueue
 MqAttr = _core.MqAttr
 Semaphore = _core.Semaphore
@@ -239,7 +239,7 @@ def msync(
 # ---- Notification of messages ------------------------------------------------------
 
 
-class SigEvent(namedtuple("SigEvent", "notify signo value function", defaults=(0, 0, None))):
+class SigEvent(_namedtuple("SigEvent", "notify signo value function", defaults=(0, 0, None))):
     """How to be told of a message: `struct sigevent`.
 
     notify: SIGEV_NONE, SIGEV_SIGNAL or SIGEV_THREAD.

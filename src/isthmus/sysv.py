@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from isthmus import _region
 from isthmus._core import memory as _memory, sysv as _core
-from isthmus._region import MappedRegion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, SupportsIndex
 
-# The calls that need nothing from here; their documentation is with them.
+# What needs nothing from here; the documentation is with it.
+MappedRegion = _region.MappedRegion
 IpcPerm = _core.IpcPerm
 MsgInfo = _core.MsgInfo
 MsqidDs = _core.MsqidDs

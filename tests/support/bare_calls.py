@@ -73,8 +73,13 @@ _REMOVE: tuple[Callable[[int], object], ...] = (
 
 
 def _ids(key: int) -> list[int | None]:
+    gets: tuple[Callable[[], int], ...] = (
+        lambda: sysv.shmget(key, 0),
+        lambda: sysv.semget(key, 0),
+        lambda: sysv.msgget(key),
+    )
     found: list[int | None] = []
-    for get in (lambda: sysv.shmget(key, 0), lambda: sysv.semget(key, 0), lambda: sysv.msgget(key)):
+    for get in gets:
         try:
             found.append(get())
         except OSError:
@@ -165,8 +170,8 @@ def signals(handler: Callable[[int], object]) -> Iterator[None]:
         handler(count)
 
     before = signal.signal(signal.SIGALRM, handle)
-    signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
     try:
+        signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -278,14 +278,14 @@ def test_a_handler_that_returns_does_not_end_sending(queue_name: str, send: Any)
 @every_receive
 def test_a_handler_that_raises_ends_receiving(queue_name: str, receive: Any) -> None:
     mqd = opened(queue_name)
-    with signals(stop), pytest.raises(Stop):
+    with pytest.raises(Stop), signals(stop):
         receive(mqd)
 
 
 @every_send
 def test_a_handler_that_raises_ends_sending(queue_name: str, send: Any) -> None:
     mqd = filled(queue_name)
-    with signals(stop), pytest.raises(Stop):
+    with pytest.raises(Stop), signals(stop):
         send(mqd)
     assert posix.mq_getattr(mqd).curmsgs == 1
 

@@ -181,7 +181,7 @@ def test_a_handler_that_returns_does_not_end_the_wait(posix_name: str, wait: Any
 @every_wait
 def test_a_handler_that_raises_ends_the_wait(posix_name: str, wait: Any) -> None:
     sem = opened(posix_name)
-    with signals(stop), pytest.raises(Stop):
+    with pytest.raises(Stop), signals(stop):
         wait(sem)
     posix.sem_post(sem)
     posix.sem_wait(sem)
@@ -231,7 +231,7 @@ def test_the_time_runs_out(posix_name: str, ahead: float) -> None:
 
 def test_a_deadline_stays_where_it_is_through_interruptions(posix_name: str) -> None:
     sem = opened(posix_name)
-    handled = []
+    handled: list[int] = []
     deadline = time.monotonic() + 0.03
     with signals(handled.append), pytest.raises(TimeoutError):
         posix.sem_clockwait(sem, CLOCK_MONOTONIC, deadline)

@@ -245,10 +245,10 @@ def test_a_handler_that_returns_does_not_end_the_waits(msqid: int) -> None:
 
 
 def test_a_handler_that_raises_ends_the_waits(msqid: int) -> None:
-    with signals(stop), pytest.raises(Stop):
+    with pytest.raises(Stop), signals(stop):
         sysv.msgrcv(msqid, 10)
     fill(msqid)
-    with signals(stop), pytest.raises(Stop):
+    with pytest.raises(Stop), signals(stop):
         sysv.msgsnd(msqid, 2, b"more")
     assert sysv.msgctl(msqid, IPC_STAT).qnum == 1
 

@@ -258,7 +258,7 @@ def test_a_handler_that_returns_does_not_end_the_wait(semid: int, wait: Any) -> 
 
 @every_wait
 def test_a_handler_that_raises_ends_the_wait(semid: int, wait: Any) -> None:
-    with signals(stop), pytest.raises(Stop):
+    with pytest.raises(Stop), signals(stop):
         wait(semid)
     sysv.semop(semid, GIVE)
     assert sysv.semctl(semid, 0, GETVAL) == 1
