@@ -272,6 +272,8 @@ def mq_notify(mqd: MessageQueue, event: SigEvent | None = None, /) -> None:
     """
     if event is None:
         _core.notify_off(mqd)
+    elif not isinstance(event, SigEvent):
+        raise TypeError(f"mq_notify needs a SigEvent, not {type(event).__name__}")
     elif event.notify == SIGEV_THREAD:
         _notify_by_thread(mqd, event)
     else:

@@ -438,3 +438,14 @@ def test_a_way_to_tell_that_is_none_is_refused(queue_name: str) -> None:
         posix.mq_notify(mqd, SigEvent(SIGEV_THREAD))
     with pytest.raises(ValueError, match="signo"):
         posix.mq_notify(mqd, SigEvent(SIGEV_SIGNAL, 2**40))
+
+
+@pytest.mark.parametrize("bad", [5, (4, 32), "attr"])
+def test_what_is_neither_attributes_nor_an_event_is_refused(queue_name: str, bad: Any) -> None:
+    with pytest.raises(TypeError, match="MqAttr"):
+        posix.mq_open(queue_name, O_CREAT | O_RDWR, 0o600, bad)
+    mqd = opened(queue_name)
+    with pytest.raises(TypeError, match="MqAttr"):
+        posix.mq_setattr(mqd, bad)
+    with pytest.raises(TypeError, match="SigEvent"):
+        posix.mq_notify(mqd, bad)

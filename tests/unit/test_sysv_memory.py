@@ -83,6 +83,8 @@ def test_setting_changes_owner_and_mode(shmid: int) -> None:
 def test_setting_needs_a_status(shmid: int, bad: Any) -> None:
     with pytest.raises(TypeError, match="ShmidDs"):
         sysv.shmctl(shmid, IPC_SET, bad)
+    with pytest.raises(TypeError, match="IpcPerm"):
+        sysv.shmctl(shmid, IPC_SET, sysv.shmctl(shmid, IPC_STAT)._replace(perm=bad))
 
 
 def test_removed_memory_lives_until_it_is_detached(shmid: int) -> None:

@@ -91,3 +91,10 @@ cdef bytes encoded(object name):
     if b"\0" in text:
         raise ValueError(f"embedded NUL character in {name!r}")
     return text
+
+
+cdef object needed(object argument, type kind, str what):
+    """`argument`, which must be a `kind`; TypeError says what needs it."""
+    if not isinstance(argument, kind):
+        raise TypeError(f"{what} needs a {kind.__name__}, not {type(argument).__name__}")
+    return argument

@@ -94,6 +94,7 @@ def mq_open(name, oflag, mode=0o600, attr=None):
     cdef int queue, error
     memset(&wanted, 0, sizeof(wanted))
     if attr is not None:
+        needed(attr, MqAttr, "mq_open")
         wanted.mq_maxmsg = whole(attr.maxmsg, "maxmsg", 0, LLONG_MAX)
         wanted.mq_msgsize = whole(attr.msgsize, "msgsize", 0, LLONG_MAX)
         c_attr = &wanted
@@ -251,7 +252,7 @@ def mq_setattr(MessageQueue mqd not None, attr, /):
     cdef mq_attr wanted, old
     cdef int error = 0
     memset(&wanted, 0, sizeof(wanted))
-    wanted.mq_flags = whole(attr.flags, "flags", 0, INT_MAX)
+    wanted.mq_flags = whole(needed(attr, MqAttr, "mq_setattr").flags, "flags", 0, INT_MAX)
     mqd.enter()
     if c_mq_setattr(mqd.queue, &wanted, &old):
         error = errno

@@ -234,8 +234,8 @@ def sem_try(Semaphore sem not None, /):
 def sem_timedwait(Semaphore sem not None, abs_timeout, /):
     """Like sem_wait(), until CLOCK_REALTIME shows `abs_timeout` seconds: then TimeoutError.
 
-    >>> import time
-    >>> sem_timedwait(sem, time.time() + 0.5)  # doctest: +SKIP
+    `abs_timeout` is a moment, not a duration: ``time.time() + 0.5``. One in the past fails
+    at once, unless there is one to take.
     """
     cdef timespec deadline
     seconds(abs_timeout, "abs_timeout", &deadline)

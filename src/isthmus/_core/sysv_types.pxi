@@ -116,6 +116,7 @@ cdef object from_perm(ipc_perm *perm):
 
 
 cdef int to_perm(object perm, ipc_perm *to) except -1:
+    needed(perm, IpcPerm, "IPC_SET")
     to.uid = whole(perm.uid, "uid", 0, UINT_MAX)
     to.gid = whole(perm.gid, "gid", 0, UINT_MAX)
     # The kernel keeps nine bits; SHM_DEST and SHM_LOCKED may come back from IPC_STAT.
@@ -129,12 +130,6 @@ cdef int32_t to_key(object key) except? -1:
 
 cdef int to_id(object number, str what) except? -1:
     return whole(number, what, INT_MIN, INT_MAX)
-
-
-cdef object needed(object argument, type kind, str what):
-    if not isinstance(argument, kind):
-        raise TypeError(f"{what} needs a {kind.__name__}, not {type(argument).__name__}")
-    return argument
 
 
 cdef int refused(str call, int cmd) except -1:
