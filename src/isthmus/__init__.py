@@ -11,7 +11,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from isthmus import posix as posix, sysv as sysv
+    import isthmus.posix as posix
+    import isthmus.sysv as sysv
     from isthmus._paths import get_include as get_include, get_pkgconfig_dir as get_pkgconfig_dir
     from isthmus.array import Array as Array
     from isthmus.errors import (

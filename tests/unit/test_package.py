@@ -71,7 +71,7 @@ def test_static_tools_see_every_public_name() -> None:
     seen = {
         alias.asname
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom)
+        if isinstance(node, ast.ImportFrom | ast.Import)
         for alias in node.names
         if alias.asname
     }
