@@ -1,12 +1,12 @@
 """Mappings, descriptors and the objects behind them: the C core for Python."""
 
-from typing import final
+from typing import Self, final
 
 from typing_extensions import Buffer
 
 @final
 class Mapping(Buffer):
-    def __init__(self) -> None: ...
+    def __init__(self, *args: object, **kwargs: object) -> None: ...
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
     @property
@@ -24,7 +24,7 @@ class Mapping(Buffer):
 
 @final
 class Descriptor:
-    def __init__(self, fd: int = -1) -> None: ...
+    def __new__(cls, fd: int = -1) -> Self: ...
     @property
     def closed(self) -> bool: ...
     def fileno(self) -> int: ...
@@ -32,24 +32,24 @@ class Descriptor:
 
 @final
 class Draft:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         directory: bytes,
         size: int,
         mode: int = 0o600,
         owner: int = -1,
         group: int = -1,
         named: bool = False,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def mapping(self) -> Mapping: ...
     def publish(self, path: bytes) -> Descriptor: ...
 
 @final
 class ArrayPlan:
-    def __init__(
-        self, dtype: bytes, itemsize: int, shape: tuple[int, ...], fortran: bool
-    ) -> None: ...
+    def __new__(
+        cls, dtype: bytes, itemsize: int, shape: tuple[int, ...], fortran: bool
+    ) -> Self: ...
     @property
     def size(self) -> int: ...
     def write(self, mapping: Mapping) -> None: ...

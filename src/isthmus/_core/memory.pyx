@@ -1,4 +1,4 @@
-# cython: language_level=3, freethreading_compatible=True
+# cython: language_level=3, freethreading_compatible=True, auto_pickle=False, autotestdict=False
 """Mappings, descriptors and the objects behind them: the C core for Python.
 
 Conversion only. Functions raise a bare `OSError` with the core's errno; the
@@ -373,7 +373,9 @@ cdef class ArrayPlan:
     def __cinit__(self, bytes dtype, uint64_t itemsize, tuple shape, bint fortran):
         cdef uint32_t i
         if len(shape) > ISTHMUS_ARRAY_MAX_NDIM:
-            raise ValueError(f"{len(shape)} dimensions; at most {ISTHMUS_ARRAY_MAX_NDIM} are possible")
+            raise ValueError(
+                f"{len(shape)} dimensions; at most {ISTHMUS_ARRAY_MAX_NDIM} are possible"
+            )
         for i in range(len(shape)):
             self.shape[i] = shape[i]
         self.dtype = dtype
