@@ -13,8 +13,10 @@
 SHELL = /bin/sh
 MAKEFLAGS += --no-builtin-rules
 
-PYTHONS ?= $(shell tools/pythons)
-PYTHON = $(firstword $(PYTHONS))
+ifndef PYTHONS
+PYTHONS := $(shell tools/pythons)
+endif
+PYTHON := $(firstword $(PYTHONS))
 # How many tests at a time. The tests wait more than they compute.
 JOBS ?= 4
 PYTEST_ARGS ?=

@@ -78,6 +78,12 @@ class ClosedError(IsthmusError, ValueError):
     _default_errno = _errno.EBADF
 
 
+class InUseError(IsthmusError, BufferError):
+    """Something made from the memory is still alive."""
+
+    _default_errno = _errno.EBUSY
+
+
 class ExistsError(IsthmusError, FileExistsError):
     """Something of this name is there already."""
 

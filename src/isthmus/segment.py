@@ -6,7 +6,14 @@ import weakref
 
 from isthmus import _arguments, _explain, _opening
 from isthmus._core import memory
-from isthmus.errors import AccessError, ArgumentError, ClosedError, SealedError, SizeError
+from isthmus.errors import (
+    AccessError,
+    ArgumentError,
+    ClosedError,
+    InUseError,
+    SealedError,
+    SizeError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -421,7 +428,7 @@ class Segment:
 
         Raises:
             NoSpaceError: the object keeps its size. SizeError. AccessError (read-only).
-            BufferError: shrinking while something made from this segment is alive.
+            InUseError: shrinking while something made from this segment is alive.
             SealedError, UnsupportedError (System V).
         """
         self._open()
@@ -465,8 +472,9 @@ class Segment:
         left = self._remains()
         if left is not None:
             self._mapping = left
-            raise BufferError(
-                f"{self._backing.what} cannot shrink: a memoryview or array of it is still alive"
+            raise InUseError(
+                f"{self._backing.what} cannot shrink: a memoryview or array of it is still alive",
+                name=self.name,
             )
 
     def reserve(self) -> None:

@@ -48,6 +48,7 @@ def test_every_error_is_public_and_travels_between_processes(
         ("NotReadyError", BlockingIOError),
         ("UnsupportedError", OSError),
         ("ClosedError", ValueError),
+        ("InUseError", BufferError),
         ("SizeError", ValueError),
         ("NameInvalidError", ValueError),
         ("FormatError", ValueError),

@@ -169,7 +169,7 @@ def test_shrinking_must_be_asked_for_and_refuses_while_views_live(name: str) -> 
         with pytest.raises(isthmus.SizeError, match="shrink=True"):
             seg.resize(10)
         view = seg.array((10,))
-        with pytest.raises(BufferError, match="still alive"):
+        with pytest.raises(isthmus.InUseError, match="still alive"):
             seg.resize(10, shrink=True)
         assert seg.size == 10_000 and not seg.closed
         view[0] = 3
