@@ -162,6 +162,21 @@ def no_memory(what: str, name: str | None, size: int) -> errors.NoSpaceError:
     )
 
 
+def sealing(error: OSError, what: str, name: str | None) -> errors.IsthmusError:
+    """Why a seal could not be set."""
+    if error.errno == errno.EBUSY:
+        return errors.SealedError(
+            f"{what} cannot be sealed against writing while a writable mapping of it exists; "
+            'use "future_write", or close those first',
+            name=name,
+        )
+    if error.errno == errno.EPERM:
+        return errors.SealedError(f"{what} takes no further seals from this handle", name=name)
+    if error.errno == errno.EINVAL:
+        return errors.UnsupportedError(f"{what} cannot be sealed; anonymous ones can", name=name)
+    return general(error, f"sealing {what}", name)
+
+
 def unlinking(error: OSError, what: str, name: str | None) -> errors.IsthmusError:
     """Why a name could not be removed."""
     if error.errno == errno.ENOENT:

@@ -6,7 +6,7 @@ import errno
 import os
 import time
 
-from isthmus import _arguments, _backing, _explain
+from isthmus import _arguments, _backing, _explain, _flags
 from isthmus._backing import Backing, FileBacking, MemoryBacking, PosixBacking, SysvBacking
 from isthmus._core import memory
 from isthmus.errors import (
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 _ROUNDS = 100
 _O_ACCMODE = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
 _IPC_CREAT, _IPC_EXCL = 0o1000, 0o2000
-_SEALED_AGAINST_WRITING = 8 | 16
 
 
 def open_or_create(
@@ -188,10 +187,10 @@ def adopt(fd: int, readonly: bool | None) -> tuple[Backing, Mapping]:
         seals = 0  # not a memory object: it has none
     cannot_write = flags & _O_ACCMODE == os.O_RDONLY
     if readonly is None:
-        readonly = cannot_write or bool(seals & _SEALED_AGAINST_WRITING)
+        readonly = cannot_write or bool(seals & _flags.AGAINST_WRITING)
     if not readonly and cannot_write:
         raise AccessError(f"{what} is open for reading only; say readonly=True")
-    if not readonly and seals & _SEALED_AGAINST_WRITING:
+    if not readonly and seals & _flags.AGAINST_WRITING:
         raise SealedError(f"{what} is sealed against writing; say readonly=True")
     backing = MemoryBacking(descriptor, None, what, readonly)
     return backing, backing.map(found[2])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import weakref
 
-from isthmus import _arguments, _explain, _opening
+from isthmus import _arguments, _explain, _flags, _opening
 from isthmus._core import memory
 from isthmus.errors import (
     AccessError,
     ArgumentError,
     ClosedError,
     InUseError,
-    SealedError,
     SizeError,
 )
 
@@ -28,24 +28,6 @@ if TYPE_CHECKING:
     from isthmus._backing import Backing
     from isthmus._core.memory import Mapping
 
-# madvise(2); those that could make memory vanish under a reader are left out.
-_ADVICE = {
-    "normal": 0,
-    "random": 1,
-    "sequential": 2,
-    "willneed": 3,
-    "dontneed": 4,
-    "hugepage": 14,
-    "nohugepage": 15,
-    "dontdump": 16,
-    "dodump": 17,
-    "cold": 20,
-    "pageout": 21,
-    "populate_read": 22,
-    "populate_write": 23,
-}
-# fcntl(F_ADD_SEALS)
-_SEALS = {"seal": 1, "shrink": 2, "grow": 4, "write": 8, "future_write": 16}
 _MS_ASYNC, _MS_SYNC = 1, 4
 
 
@@ -502,49 +484,23 @@ class Segment:
         Raises:
             SealedError: sealed against sealing, or in use. UnsupportedError: not anonymous.
         """
-        self._open()
-        bits = 0
-        for word in what:
-            if word not in _SEALS:
-                raise ArgumentError(f"there is no seal {word!r}; there are {', '.join(_SEALS)}")
-            bits |= _SEALS[word]
         fd = self.fileno()
+        bits = _flags.seals(what)
         try:
             memory.add_seals(fd, bits)
         except OSError as error:
-            raise self._seal_error(error) from None
-
-    def _seal_error(self, error: OSError) -> Exception:
-        import errno
-
-        what = self._backing.what
-        if error.errno == errno.EBUSY:
-            return SealedError(
-                f"{what} cannot be sealed against writing while a writable mapping of it exists; "
-                'use "future_write", or close those first',
-                name=self.name,
-            )
-        if error.errno == errno.EPERM:
-            return SealedError(f"{what} takes no further seals from this handle", name=self.name)
-        if error.errno == errno.EINVAL:
-            from isthmus.errors import UnsupportedError
-
-            return UnsupportedError(f"{what} cannot be sealed; anonymous ones can", name=self.name)
-        return _explain.general(error, f"sealing {what}", self.name)
+            raise _explain.sealing(error, self._backing.what, self.name) from None
 
     @property
     def seals(self) -> frozenset[str]:
         """The seals in force, empty where there can be none."""
         fd = self.fileno()
         try:
-            bits = memory.get_seals(fd)
+            return _flags.seal_words(memory.get_seals(fd))
         except OSError as error:
-            import errno
-
             if error.errno != errno.EINVAL:
                 raise _explain.general(error, f"asking {self._backing.what}", self.name) from None
-            bits = 0
-        return frozenset(word for word, bit in _SEALS.items() if bits & bit)
+            return frozenset()
 
     # ---- Asking the kernel ---------------------------------------------------------
 
@@ -604,11 +560,10 @@ class Segment:
         Advice that discards data is not offered. Raises SystemCallError for what this
         kernel or this kind of memory does not know.
         """
-        if advice not in _ADVICE:
-            raise ArgumentError(f"there is no advice {advice!r}; there is {', '.join(_ADVICE)}")
+        number = _flags.advice(advice)
         start, count = self._pages(offset, length)
         try:
-            self._open().advise(start, count, _ADVICE[advice])
+            self._open().advise(start, count, number)
         except OSError as error:
             doing = f"advice {advice!r} for {self._backing.what}"
             raise _explain.general(error, doing, self.name) from None
