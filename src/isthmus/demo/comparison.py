@@ -11,6 +11,7 @@ import fcntl
 import os
 import statistics
 import tempfile
+import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -24,14 +25,18 @@ if TYPE_CHECKING:
 MEDIA = ("shared memory", "pipe", "file")
 # What is compared of a larger file: enough for steady figures, not too much for a disk.
 LIMIT = 256 << 20
-# The median of so many runs, fewer if they take long.
-_RUNS = 5
-_SECONDS = 0.75
+# The median of so many rounds, fewer if they take long.
+_ROUNDS = 7
+_SECONDS = 2.0
+_WORK = ("analysis", "bare")
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Medians, in seconds, of one medium; or why there are none."""
+    """Medians, in seconds, of one medium; or why there are none.
+
+    `sha256` is what has come through every time, None if that was not always the same.
+    """
 
     medium: str
     analysis: float = 0.0
@@ -40,39 +45,72 @@ class Measurement:
     failure: str | None = None
 
 
-def compare(fd: int, total: int, slots: int, slot_size: int) -> Iterator[Measurement]:
-    """Measure one medium after the other.
+class _Contestant:
+    """One medium, with its two processes, waiting for its turn."""
 
-    Raises RoleLost if a process is killed. One that fails by itself, a full disk for
-    instance, fails for its medium only.
+    def __init__(self, medium: str, stack: ExitStack, session: Session) -> None:
+        self.medium, self.session = medium, session
+        self._stack = stack
+        self._times: dict[str, list[float]] = {work: [] for work in _WORK}
+        self._digests: set[str] = set()
+
+    def run(self, work: str) -> None:
+        result = self.session.run(work)
+        self._times[work].append(result.seconds)
+        if work == "analysis":
+            self._digests |= {result.sent_sha256, result.received_sha256}
+
+    def drop(self) -> None:
+        self._stack.close()
+
+    def measurement(self) -> Measurement:
+        analysis, bare = (statistics.median(self._times[work]) for work in _WORK)
+        sha256 = self._digests.pop() if len(self._digests) == 1 else None
+        return Measurement(self.medium, analysis, bare, sha256)
+
+
+def compare(fd: int, total: int, slots: int, slot_size: int) -> list[Measurement]:
+    """Measure all media, which take turns: what disturbs one disturbs the others as well.
+
+    Raises RoleLost if a process is killed. A medium that fails by itself, because of a full
+    disk for instance, is out; the others go on.
     """
-    for medium in MEDIA:
-        try:
-            yield _measure(medium, fd, total, slots, slot_size)
-        except RoleLost as error:
-            if error.reason is None:
-                raise
-            yield Measurement(medium, failure=error.reason)
+    failures: dict[str, str] = {}
+    contestants: dict[str, _Contestant] = {}
+    with ExitStack() as stack:
+        for medium in MEDIA:
+            own = stack.enter_context(ExitStack())
+            with _noting(medium, failures):
+                session = own.enter_context(_session(medium, fd, total, slots, slot_size))
+                contestants[medium] = _Contestant(medium, own, session)
+        for work in _WORK:
+            start = time.monotonic()
+            for done in range(_ROUNDS):
+                if done and time.monotonic() - start > _SECONDS:
+                    break
+                for medium in [medium for medium in contestants if medium not in failures]:
+                    with _noting(medium, failures):
+                        contestants[medium].run(work)
+                    if medium in failures:
+                        contestants[medium].drop()
+        return [
+            Measurement(medium, failure=failures[medium])
+            if medium in failures
+            else contestants[medium].measurement()
+            for medium in MEDIA
+        ]
 
 
-def _measure(medium: str, fd: int, total: int, slots: int, slot_size: int) -> Measurement:
-    medians = {}
-    digests = set()
-    with _session(medium, fd, total, slots, slot_size) as session:
-        for work in ("analysis", "bare"):
-            times: list[float] = []
-            while len(times) < _RUNS and sum(times) < _SECONDS:
-                result = session.run(work)
-                times.append(result.seconds)
-                if work == "analysis":
-                    digests |= {result.sent_sha256, result.received_sha256}
-            medians[work] = statistics.median(times)
-    return Measurement(
-        medium,
-        medians["analysis"],
-        medians["bare"],
-        sha256=digests.pop() if len(digests) == 1 else None,
-    )
+@contextmanager
+def _noting(medium: str, failures: dict[str, str]) -> Iterator[None]:
+    try:
+        yield
+    except RoleLost as error:
+        if error.reason is None:
+            raise
+        failures[medium] = error.reason
+    except OSError as error:
+        failures[medium] = error.strerror or str(error)
 
 
 @contextmanager

@@ -144,10 +144,8 @@ def _compare(source: Source, options: Options, result: Result, report: Report) -
         f"medians{part}, in chunks of {size_text(chunk)}, the same two processes with the same "
         "work; bare: without hashing and counting",
     )
-    measurements = []
     try:
-        for one in comparison.compare(source.fd, total, options.slots, chunk):
-            measurements.append(one)
+        measurements = comparison.compare(source.fd, total, options.slots, chunk)
     except RoleLost as error:
         raise DemoError(
             f"{error} while shared memory, pipe and file were being compared, {_NOTHING_LEFT}"

@@ -75,8 +75,8 @@ class Report:
         largest = max(share for _, share in shares)
         for label, share in shares:
             bar = _bar(share / largest, self._console.options.ascii_only)
-            line = Text(f"{label:>{_INDENT + 18}}  {share:6.1%}  ")
-            self._console.print(line.append(bar, style="cyan"))
+            line = Text(f"{label:>{_INDENT + 18}}  {share:6.1%}")
+            self._console.print(line.append(f"  {bar}".rstrip(), style="cyan"))
 
     def table(self, measurements: Sequence[Measurement], total: int) -> None:
         """Time, rate and ratio of each medium, side by side."""
