@@ -9,6 +9,7 @@ import io
 import sys
 import time
 
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from isthmus.demo.role import Role
@@ -47,7 +48,10 @@ def draw(transfer: Transfer, lifeline: Lifeline) -> None:
         TextColumn("{task.fields[filled]}"),
     )
     total = max(transfer.total, 1)
-    with Progress(*columns, auto_refresh=False, expand=True) as progress:
+    console = Console()
+    # Room for the ^C that a terminal shows: a line that is full would wrap.
+    margin = (TextColumn(" "),) if console.is_terminal else ()
+    with Progress(*columns, *margin, console=console, auto_refresh=False, expand=True) as progress:
         initial: dict[str, Any] = _fields(transfer)
         task = progress.add_task("", total=total, **initial)
         stopping = False

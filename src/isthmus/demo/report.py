@@ -84,9 +84,8 @@ class Report:
         table = Table(box=None, padding=(0, 0, 0, 2), header_style="bold")
         table.add_column("\nthrough", no_wrap=True)
         for title in ("whole job", "bare"):
-            table.add_column(f"{title}\ntime", justify="right", no_wrap=True)
-            table.add_column("\nrate", justify="right", no_wrap=True)
-            table.add_column("\nratio", justify="right", no_wrap=True)
+            for label in ("\ntime", "\nrate", f"{title}\nratio"):
+                table.add_column(label, justify="right", no_wrap=True)
         for one in measurements:
             if one.failure is not None:
                 table.add_row(one.medium, Text(f"failed: {one.failure}", style="red"))
@@ -101,11 +100,11 @@ class Report:
     def summary(self, result: Result) -> None:
         """How the transfer went, who waited for whom, and what the bytes were like."""
         rate = f", {rate_text(result.received, result.seconds)}" if result.received else ""
+        self.step("done", f"{size_text(result.received)} in {time_text(result.seconds)}{rate}")
         self.step(
-            "done",
-            f"{size_text(result.received)} in {time_text(result.seconds)}{rate}; the producer "
-            f"found the segment full {_times(result.full_waits)}, the consumer found it empty "
-            f"{_times(result.empty_waits)}, and waited",
+            "waited",
+            f"the producer {_times(result.full_waits)}, the segment being full; "
+            f"the consumer {_times(result.empty_waits)}, it being empty",
         )
 
 
@@ -118,4 +117,4 @@ def _bar(share: float, ascii_only: bool) -> str:
 
 
 def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count} times")
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")

@@ -119,6 +119,7 @@ class Transfer:
         ):
             raise DemoError(f"{segment.name!r} is not the segment of a transfer")
         self.slots, self.slot_size, self.total = slots, size, total
+        self._segment = segment
         self.producer = Account(buf[_PRODUCER : _PRODUCER + 64])
         self.consumer = Account(buf[_CONSUMER : _CONSUMER + 64])
         self.histogram = buf[_HISTOGRAM:_LENGTHS].cast("Q")
