@@ -33,7 +33,7 @@ class Analysis:
     >>> analysis.histogram[[97, 98, 99, 100]].tolist()
     [2, 1, 1, 0]
     >>> analysis.sha256.hexdigest()[:16]
-    '9c00d45fbcff82a0'
+    '5c3f67b7fa84dfbe'
     """
 
     def __init__(self) -> None:

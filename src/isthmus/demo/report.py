@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import textwrap
 
-from rich.table import Table
 from rich.text import Text
 
 from isthmus.demo.text import rate_text, size_text, time_text
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 _VERB = 8
 _INDENT = _VERB + 2
 _BAR = 32
+_LABEL, _GROUP = 15, 30
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _KINDS = (
     ("zero", range(0x01)),
@@ -39,7 +39,7 @@ def entropy(histogram: Sequence[int]) -> float:
     (8.0, 0.0, 0.0)
     """
     total = sum(histogram)
-    return sum(n / total * math.log2(total / n) for n in histogram if n)
+    return sum((n / total * math.log2(total / n) for n in histogram if n), 0.0)
 
 
 class Report:
@@ -81,21 +81,23 @@ class Report:
     def table(self, measurements: Sequence[Measurement], total: int) -> None:
         """Time, rate and ratio of each medium, side by side."""
         first = measurements[0]
-        table = Table(box=None, padding=(0, 0, 0, 2), header_style="bold")
-        table.add_column("\nthrough", no_wrap=True)
-        for title in ("whole job", "bare"):
-            for label in ("\ntime", "\nrate", f"{title}\nratio"):
-                table.add_column(label, justify="right", no_wrap=True)
+        rule = "-" if self._console.options.ascii_only else "─"
+        titles = "".join(
+            "  " + f" {title} ".center(_GROUP - 2, rule)
+            for title in ("with analysis", "bare transfer")
+        )
+        self._console.print(Text(" " * _LABEL + titles, style="bold"))
+        columns = f"{'time':>9}{'rate':>13}{'ratio':>8}"
+        self._console.print(Text(f"{'  through':{_LABEL}}{columns}{columns}", style="bold"))
         for one in measurements:
+            line = f"  {one.medium}".ljust(_LABEL)
             if one.failure is not None:
-                table.add_row(one.medium, Text(f"failed: {one.failure}", style="red"))
+                self._console.print(Text(f"{line}  failed: {one.failure}", style="red"))
                 continue
-            cells = []
             for seconds, base in ((one.analysis, first.analysis), (one.bare, first.bare)):
                 ratio = f"{seconds / base:.2f}" if base else "-"
-                cells += [time_text(seconds), rate_text(total, seconds), ratio]
-            table.add_row(one.medium, *cells, style="green" if one is first else None)
-        self._console.print(table)
+                line += f"{time_text(seconds):>9}{rate_text(total, seconds):>13}{ratio:>8}"
+            self._console.print(Text(line, style="green" if one is first else ""))
 
     def summary(self, result: Result) -> None:
         """How the transfer went, who waited for whom, and what the bytes were like."""
