@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _VERB = 8
 _INDENT = _VERB + 2
 _BAR = 32
-_LABEL, _GROUP = 15, 30
+_LABEL, _GROUP = 16, 30
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _KINDS = (
     ("zero", range(0x01)),
