@@ -73,7 +73,7 @@ def command(
     Examples:
         isthmus demo
         isthmus demo --input movie.mkv --segment-size "16 MiB"
-        isthmus demo --rate "5 MiB"        slowly; kill -9 one of the processes meanwhile
+        isthmus demo --rate "5 MiB"        slowly: kill -9 one of them meanwhile
     """
     if slot_size(segment_size, slots) < SLOT_MIN:
         raise click.BadParameter(
