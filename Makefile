@@ -85,7 +85,7 @@ bench: tools build/main/installed build/main/bench-group
 	build/main/bin/python bench/run.py $(BENCH_ARGS)
 
 docs: tools build/main/installed build/main/docs-group
-	build/main/bin/python -m sphinx -W --keep-going -q -d build/docs-cache docs build/docs
+	build/main/bin/python -m sphinx -E -W --keep-going -q -d build/docs-cache docs build/docs
 	@echo "the documentation is in build/docs/index.html"
 
 clean:

@@ -19,7 +19,17 @@ exclude_patterns = ["_build"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_preserve_defaults = True
 # `name` in a docstring is a name in code, as in the text.
 default_role = "code"
-# The stub's names of numpy and typing are for type checkers.
-nitpicky = False
+
+
+def keep_sentences_whole(app, what, name, obj, options, lines):
+    """Napoleon reads "type: text" out of an attribute's first line; ours are sentences."""
+    if what in ("attribute", "data", "property"):
+        lines.insert(0, "")
+
+
+def setup(app):
+    # Before napoleon, which has the default priority of 500.
+    app.connect("autodoc-process-docstring", keep_sentences_whole, priority=400)

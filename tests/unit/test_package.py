@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -77,6 +78,25 @@ def test_static_tools_see_every_public_name() -> None:
     }
     assert seen == set(isthmus.__all__) - {"__version__"}
     assert isthmus.__all__ == sorted(isthmus.__all__)
+
+
+@pytest.mark.parametrize("module", [isthmus.posix, isthmus.sysv])
+def test_the_bare_calls_export_all_that_they_have_and_explain_it(module: ModuleType) -> None:
+    there = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+    assert there - set(module.__all__) == {"annotations", "TYPE_CHECKING"}
+    source = Path(module.__file__ or "").read_text().splitlines()
+    for name in module.__all__:
+        value = getattr(module, name)
+        if callable(value):
+            assert value.__doc__, name
+        else:
+            number = next(i for i, line in enumerate(source) if line.startswith(f"{name}: Final"))
+            before = next(line for line in reversed(source[:number]) if ": Final" not in line)
+            assert before.startswith("#: "), name
 
 
 def test_the_version_is_one(run_python: Callable[..., str]) -> None:
