@@ -27,7 +27,7 @@ default_role = "code"
 def keep_sentences_whole(app, what, name, obj, options, lines):
     """Napoleon reads "type: text" out of an attribute's first line; ours are sentences."""
     if what in ("attribute", "data", "property"):
-        lines.insert(0, "")
+        lines[:0] = ["..", ""]  # an empty comment, for it to read instead
 
 
 def setup(app):
