@@ -127,6 +127,40 @@ def test_a_plain_kill_of_a_role_is_reported_as_well(role: str, run: DemoRun) -> 
     assert run.all_gone()
 
 
+@pytest.mark.parametrize("role", ["producer", "consumer", "monitor"])
+def test_a_role_killed_while_it_starts_is_reported(role: str, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "input"
+    path.write_bytes(bytes(100_000))
+    options = ["--rate", "200 kB", "--no-compare"]
+    with DemoRun("--input", path, "--name", name, *options) as run:
+        run.read_until("input")
+        until(lambda: run.children(role))
+        victim = run.children(role)[0]
+        os.kill(victim, signal.SIGKILL)
+        code, output, messages = run.finish()
+        assert f"the {role} (process {victim}) was killed by SIGKILL" in output + messages
+        if role == "monitor":
+            assert (code, messages) == (0, "")
+            assert "exactly the bytes" in output
+        else:
+            # By far the likeliest is that it was importing; a slow test may come later.
+            assert code == 1
+            assert "nothing is left behind" in messages
+        assert run.left_behind() == []
+
+
+def test_ctrl_c_while_the_roles_start_ends_everything(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "input"
+    path.write_bytes(bytes(100_000))
+    with DemoRun("--input", path, "--name", name, "--rate", "10 kB") as run:
+        run.read_until("input")
+        until(lambda: run.children("producer"))
+        os.killpg(run.process.pid, signal.SIGINT)
+        code, _, messages = run.finish()
+        assert (code, messages.strip()) == (130, "isthmus: interrupted")
+        assert run.left_behind() == []
+
+
 @pytest.mark.parametrize("role", ["producer", "consumer"])
 def test_a_role_killed_during_the_comparison_is_reported(
     role: str, tmp_path: Path, name: str

@@ -26,6 +26,11 @@ def main() -> NoReturn:
             file=sys.stderr,
         )
         sys.exit(1)
-    from isthmus.cli.app import run
+    try:
+        from isthmus.cli.app import run
 
-    sys.exit(run())
+        code = run()
+    except KeyboardInterrupt:
+        # While still loading; run() has a message for later.
+        code = 130
+    sys.exit(code)

@@ -130,6 +130,8 @@ def _session(medium: str, fd: int, total: int, slots: int, slot_size: int) -> It
             ends = [[("--file-fd", file.fileno())]] * 2
         else:
             assert medium == "shared memory"
+        # The other media need the accounts in the segment only.
+        slots = slots if medium == "shared memory" else 0
         session = Session(fd, total, slots, slot_size, producer=ends[0], consumer=ends[1])
         stack.enter_context(session)
         opening.close()
