@@ -49,9 +49,10 @@ def draw(transfer: Transfer, lifeline: Lifeline) -> None:
     )
     total = max(transfer.total, 1)
     console = Console()
-    # Room for the ^C that a terminal shows: a line that is full would wrap.
-    margin = (TextColumn(" "),) if console.is_terminal else ()
-    with Progress(*columns, *margin, console=console, auto_refresh=False, expand=True) as progress:
+    if console.is_terminal:
+        # Room for the ^C that a terminal shows: a line that is full would wrap.
+        console.width -= 3
+    with Progress(*columns, console=console, auto_refresh=False, expand=True) as progress:
         initial: dict[str, Any] = _fields(transfer)
         task = progress.add_task("", total=total, **initial)
         stopping = False
