@@ -64,7 +64,7 @@ class Segment:
     _buf: memoryview | None
     _created: bool
     _size: int
-    _remains: weakref.ref[Mapping]
+    _remains: tuple[weakref.ref[Mapping], ...]
 
     def __init__(self) -> None:
         raise TypeError(
@@ -76,6 +76,7 @@ class Segment:
         self = cls.__new__(cls)
         self._backing = backing
         self._created = created
+        self._remains = ()
         self._take(mapping)
         return self
 
@@ -83,7 +84,9 @@ class Segment:
         self._mapping = mapping
         self._buf = None
         self._size = mapping.size
-        self._remains = weakref.ref(mapping)
+        # Views of earlier mappings may live, too: of the same memory, before it was resized.
+        earlier = [each for each in self._remains if each() is not None]
+        self._remains = (*earlier, weakref.ref(mapping))
 
     # ---- Making one ---------------------------------------------------------------
 
@@ -352,7 +355,7 @@ class Segment:
     @property
     def deferred(self) -> bool:
         """Whether it is closed and yet mapped, because something made from it is still alive."""
-        return self._mapping is None and self._remains() is not None
+        return self._mapping is None and any(each() is not None for each in self._remains)
 
     def fileno(self) -> int:
         """The open file descriptor. UnsupportedError for System V memory, which has none."""
@@ -448,16 +451,17 @@ class Segment:
                 raise
 
     def _release_for_shrinking(self) -> None:
-        mapping = self._mapping
-        self._mapping = self._buf = None
-        del mapping
-        left = self._remains()
-        if left is not None:
+        *earlier, current = self._remains
+        if not any(each() is not None for each in earlier):
+            self._mapping = self._buf = None
+            left = current()
+            if left is None:
+                return
             self._mapping = left
-            raise InUseError(
-                f"{self._backing.what} cannot shrink: a memoryview or array of it is still alive",
-                name=self.name,
-            )
+        raise InUseError(
+            f"{self._backing.what} cannot shrink: a memoryview or array of it is still alive",
+            name=self.name,
+        )
 
     def reserve(self) -> None:
         """Allocate every page that is still a hole, so that no later access can fail.

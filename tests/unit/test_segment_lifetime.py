@@ -179,6 +179,24 @@ def test_shrinking_must_be_asked_for_and_refuses_while_views_live(name: str) -> 
         seg.unlink()
 
 
+def test_a_view_from_before_a_resize_forbids_shrinking_and_defers_the_end_as_well(
+    name: str,
+) -> None:
+    seg = Segment.create(name, 4096)
+    old = seg.array()
+    seg.resize(3 * 4096)
+    with pytest.raises(BufferError, match="still alive"):
+        seg.resize(100, shrink=True)  # else touching `old` would be SIGBUS
+    assert seg.size == os.fstat(seg.fileno()).st_size == len(seg.buf) == 3 * 4096
+    old[4095] = 7
+    assert seg.buf[4095] == 7
+    seg.close()
+    assert seg.deferred
+    del old
+    assert not seg.deferred
+    seg.unlink()
+
+
 def test_many_processes_grow_one_segment_and_none_cuts_another(name: str) -> None:
     sizes = [200_000 + 70_000 * number for number in range(6)]
     with Segment.create(name, 100_000) as seg:
