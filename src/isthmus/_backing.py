@@ -62,17 +62,16 @@ class Backing:
             raise _explain.general(error, f"mapping {self.what}", self.name) from None
 
     def changing_size(self) -> SizeLock:
-        """For a ``with`` block around whatever changes the size of the object."""
+        """For a ``with`` block around whatever changes the size; gives the descriptor for it."""
         return SizeLock(self)
 
-    def grow(self, reserved: int, size: int) -> None:
+    def grow(self, fd: int, reserved: int, size: int) -> None:
         """Allocate the bytes from `reserved` to `size`; the object keeps its size on failure.
 
-        To be called within `changing_size`. A process killed in here leaves the object
-        longer than it was by some part, all of it allocated and zero.
+        `fd` is what `changing_size` gave. A process killed in here leaves the object longer
+        than it was by some part, all of it allocated and zero.
         """
-        fd = self.fileno()
-        before = self.size()
+        before = memory.status(fd)[2]
         try:
             memory.reserve(fd, reserved, size)
         except BaseException as error:
@@ -83,8 +82,7 @@ class Backing:
                 raise _explain.growing(error, self.what, self.name, size, fd) from None
             raise
 
-    def shrink(self, size: int) -> None:
-        fd = self.fileno()
+    def shrink(self, fd: int, size: int) -> None:
         try:
             memory.truncate(fd, size)
         except OSError as error:
@@ -99,28 +97,35 @@ class Backing:
 
 
 class SizeLock:
-    """Alone among the processes that change the size of an object through isthmus.
+    """Alone among those who change the size of an object through isthmus.
 
-    Without that, giving back what a failed growth has allocated could cut off what another
-    process has grown in the meantime. Waits for whoever is at it; the kernel ends the lock
+    Without that, giving back what a failed growth has allocated could cut off what somebody
+    else has grown in the meantime. Waits for whoever is at it; the kernel ends the lock
     of one that dies.
+
+    The lock is on a descriptor of its own, which others that use the same handle (threads, a
+    forked child) neither share nor can close halfway.
     """
 
-    __slots__ = ("_backing",)
+    __slots__ = ("_backing", "_descriptor")
+
+    _descriptor: Descriptor
 
     def __init__(self, backing: Backing) -> None:
         self._backing = backing
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> int:
         backing = self._backing
-        fd = backing.fileno()
         try:
-            memory.lock_size(fd)
+            self._descriptor = memory.reopen(backing.fileno())
+            memory.lock_size(self._descriptor.fileno())
         except OSError as error:
             raise _explain.general(error, f"resizing {backing.what}", backing.name) from None
+        return self._descriptor.fileno()
 
     def __exit__(self, *_: object) -> None:
-        memory.unlock_size(self._backing.fileno())
+        memory.unlock_size(self._descriptor.fileno())
+        self._descriptor.close()
 
 
 class _Named(Backing):

@@ -245,10 +245,10 @@ def _open_existing(
             name=name,
         )
     if wanted > present:
-        with backing.changing_size():
-            present = backing.size()  # somebody else may have done it meanwhile
+        with backing.changing_size() as fd:
+            present = memory.status(fd)[2]  # somebody else may have done it meanwhile
             if wanted > present:
-                backing.grow(present, wanted)
+                backing.grow(fd, present, wanted)
     return backing, backing.map(wanted)
 
 

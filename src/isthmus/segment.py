@@ -406,7 +406,7 @@ class Segment:
             shrink: allow a smaller size. Whoever else has the rest mapped gets SIGBUS when
                 touching it, hence not by default.
 
-        New bytes are zero and reserved. Waits while another process is resizing it; one that
+        New bytes are zero and reserved. Waits while somebody else is resizing it; one that
         is killed while growing leaves it longer by some of them, which is harmless. `buf` is
         a new memoryview afterwards; memoryviews and arrays from before stay valid (they show
         the old extent of the same memory).
@@ -426,16 +426,16 @@ class Segment:
             wanted = _arguments.size(size)
             if backing.readonly:
                 raise AccessError(f"{backing.what} is attached for reading only", name=self.name)
-            with backing.changing_size():
-                self._change_size(wanted, shrink)
+            with backing.changing_size() as fd:
+                self._change_size(fd, wanted, shrink)
         if self._mapping is None or wanted != self._size:
             self._take(backing.map(wanted))
 
-    def _change_size(self, wanted: int, shrink: bool) -> None:
+    def _change_size(self, fd: int, wanted: int, shrink: bool) -> None:
         backing = self._backing
-        current = backing.size()
+        current = memory.status(fd)[2]
         if wanted > current:
-            backing.grow(current, wanted)
+            backing.grow(fd, current, wanted)
         elif wanted < current:
             if not shrink:
                 raise SizeError(
@@ -445,7 +445,7 @@ class Segment:
                 )
             self._release_for_shrinking()
             try:
-                backing.shrink(wanted)
+                backing.shrink(fd, wanted)
             except BaseException:
                 self._take(backing.map(current))
                 raise
@@ -473,8 +473,8 @@ class Segment:
         self._open()
         if self.readonly:
             raise AccessError(f"{self._backing.what} is attached for reading only", name=self.name)
-        with self._backing.changing_size():
-            self._backing.grow(0, self._backing.size())
+        with self._backing.changing_size() as fd:
+            self._backing.grow(fd, 0, memory.status(fd)[2])
 
     def seal(self, *what: str) -> None:
         """Forbid, for everybody and for ever, to change an anonymous segment in some way.

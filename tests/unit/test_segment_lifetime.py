@@ -252,6 +252,32 @@ def test_resizing_waits_for_who_is_at_it_and_ctrl_c_ends_the_wait(
     assert run_python(program, name) == "interrupted 10\n20\n"
 
 
+def test_those_who_share_a_handle_resize_one_after_the_other_too(
+    name: str, run_python: Callable[..., str]
+) -> None:
+    program = """
+        import os, signal, sys
+        import isthmus
+        def interrupt(*_):
+            raise KeyboardInterrupt
+        signal.signal(signal.SIGALRM, interrupt)
+        seg = isthmus.Segment.create(sys.argv[1], 10)
+        seg.unlink()
+        with seg._backing.changing_size():
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            try:
+                seg.resize(20)
+            except KeyboardInterrupt:
+                print("interrupted", seg.size)
+        seg.resize(20)
+        print(seg.size)
+        with seg._backing.changing_size() as fd:
+            seg.close()  # by another thread: the descriptor in use stays
+            print(os.fstat(fd).st_size)
+    """
+    assert run_python(program, name) == "interrupted 10\n20\n20\n"
+
+
 def test_a_segment_cut_to_nothing_by_others_cannot_be_taken_over(name: str) -> None:
     with Segment.create(name, 4096) as seg:
         os.ftruncate(seg.fileno(), 0)

@@ -244,6 +244,11 @@ def reserve(int fd, uint64_t reserved, uint64_t size):
         PyErr_CheckSignals()
 
 
+def reopen(int fd):
+    """A descriptor of its own for what `fd` stands for, if possible with locks of its own."""
+    return Descriptor.__new__(Descriptor, check(isthmus_os_reopen(fd)))
+
+
 def lock_size(int fd):
     """Wait until nobody else is changing the size of the object, and keep it so."""
     cdef int error
