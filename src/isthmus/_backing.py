@@ -69,7 +69,8 @@ class Backing:
         """Allocate the bytes from `reserved` to `size`; the object keeps its size on failure.
 
         `fd` is what `changing_size` gave. A process killed in here leaves the object longer
-        than it was by some part, all of it allocated and zero.
+        than it was by some part, all of it allocated and zero; so does a failure when the
+        object is sealed against shrinking.
         """
         before = memory.status(fd)[2]
         try:
@@ -77,7 +78,10 @@ class Backing:
         except BaseException as error:
             if size > before:
                 # Some steps may have been done: give them back.
-                memory.truncate(fd, before)
+                try:
+                    memory.truncate(fd, before)
+                except OSError:
+                    pass  # sealed; what went wrong before is what counts
             if isinstance(error, OSError):
                 raise _explain.growing(error, self.what, self.name, size, fd) from None
             raise

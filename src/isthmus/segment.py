@@ -407,7 +407,8 @@ class Segment:
                 touching it, hence not by default.
 
         New bytes are zero and reserved. Waits while somebody else is resizing it; one that
-        is killed while growing leaves it longer by some of them, which is harmless. `buf` is
+        is killed while growing leaves it longer by some of them, which is harmless (and so does
+        an exception from a signal handler if the segment is sealed against shrinking). `buf` is
         a new memoryview afterwards; memoryviews and arrays from before stay valid (they show
         the old extent of the same memory).
 

@@ -12,6 +12,7 @@ import pytest
 
 import isthmus
 from isthmus import Segment
+from isthmus._core import memory
 
 
 def test_an_anonymous_segment_has_no_name_and_cannot_shrink() -> None:
@@ -145,3 +146,20 @@ def test_more_memory_than_the_host_has_is_refused_at_once() -> None:
 def test_a_senseless_label_is_refused(label: str) -> None:
     with pytest.raises(isthmus.ArgumentError):
         Segment.anonymous(1, label=label)
+
+
+def test_what_interrupts_the_growth_of_a_sealed_segment_is_what_the_caller_sees(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def half(fd: int, reserved: int, size: int) -> None:
+        os.posix_fallocate(fd, reserved, (size - reserved) // 2)
+        raise KeyboardInterrupt
+
+    with Segment.anonymous(4096) as seg:
+        monkeypatch.setattr(memory, "reserve", half)
+        with pytest.raises(KeyboardInterrupt):
+            seg.resize(3 * 4096)
+        assert seg.size == len(seg.buf) == 4096
+        monkeypatch.undo()
+        seg.resize(3 * 4096)
+        assert len(seg.buf) == 3 * 4096
