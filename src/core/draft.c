@@ -105,18 +105,25 @@ int isthmus_draft_reserve_more(int fd, uint64_t *reserved, uint64_t size, uint64
          * does not fit would take memory from everybody else on the way. Only a
          * hint, since others allocate too; the allocation itself decides.
          */
+        struct isthmus_os_status status;
         uint64_t available;
-        int error = isthmus_os_available(fd, &available);
+        int error = isthmus_os_status(fd, &status);
+        if (!error)
+            error = isthmus_os_available(fd, &available);
         if (error)
             return error;
-        if (size - *reserved > available)
+        /* Pages beyond `reserved` may be there as well: when it is the holes that are to be filled.
+         */
+        uint64_t there = *reserved > status.allocated ? *reserved : status.allocated;
+        uint64_t needed = size > there ? size - there : 0;
+        if (needed > available)
             return -ENOSPC;
-        if (size - *reserved >= MEMORY_CHECK) {
+        if (needed >= MEMORY_CHECK) {
             /* A memory file system may be larger than the memory: then somebody gets killed. */
             error = isthmus_os_available_memory(fd, &available);
             if (error)
                 return error;
-            if (size - *reserved > available)
+            if (needed > available)
                 return -ENOMEM;
         }
     }

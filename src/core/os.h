@@ -15,7 +15,8 @@
 
 struct isthmus_os_status {
     uint64_t device, inode;
-    uint64_t size; /* bytes */
+    uint64_t size;      /* bytes */
+    uint64_t allocated; /* bytes that take room already, holes left out */
     uint64_t links;
     uint32_t mode; /* permission bits */
     uint32_t uid, gid;

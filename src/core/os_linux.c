@@ -161,6 +161,7 @@ static int fill_status(int failed, const struct stat *from, struct isthmus_os_st
     to->device = (uint64_t)from->st_dev;
     to->inode = (uint64_t)from->st_ino;
     to->size = (uint64_t)from->st_size;
+    to->allocated = (uint64_t)from->st_blocks * 512;
     to->links = (uint64_t)from->st_nlink;
     to->mode = (uint32_t)from->st_mode & 07777u;
     to->uid = (uint32_t)from->st_uid;

@@ -86,6 +86,21 @@ def test_holes_left_by_other_programs_are_found_before_they_kill() -> None:
     assert in_tiny_shm(program) == "full True\n"
 
 
+def test_filling_holes_takes_no_more_room_than_the_holes() -> None:
+    program = """
+        import os, isthmus
+        seg = isthmus.Segment.create("whole", 600 << 10)
+        seg.reserve()
+        with open("/dev/shm/sparse", "wb") as file:
+            file.write(b"x" * (300 << 10))
+            file.truncate(400 << 10)
+        sparse = isthmus.Segment.attach("sparse")
+        sparse.reserve()
+        print(os.fstat(seg.fileno()).st_blocks // 2, os.fstat(sparse.fileno()).st_blocks // 2)
+    """
+    assert in_tiny_shm(program) == "600 400\n"
+
+
 def test_a_room_that_shrinks_while_it_is_being_reserved_is_no_crash() -> None:
     """Eight processes at once each want more than an eighth; whoever fails leaves nothing."""
     program = """
