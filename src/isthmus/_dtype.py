@@ -81,9 +81,18 @@ def _describe(dtype: np.dtype[Any]) -> Any:
     return described
 
 
-@functools.lru_cache(maxsize=64)
 def decode(text: bytes) -> np.dtype[Any]:
     """The dtype that a text stands for; ValueError if it is none."""
+    # The names of a structured dtype can be changed, so each array needs one of its own.
+    return _plain(text) if text[:1] == b'"' else _decoded(text)
+
+
+@functools.lru_cache(maxsize=64)
+def _plain(text: bytes) -> np.dtype[Any]:
+    return _decoded(text)
+
+
+def _decoded(text: bytes) -> np.dtype[Any]:
     try:
         return check(_parse(json.loads(text), 0))
     except (TypeError, KeyError, OverflowError, RecursionError, UnicodeDecodeError) as error:

@@ -383,3 +383,15 @@ def test_a_raw_segment_of_that_name_is_another_thing(name: str) -> None:
         with pytest.raises(isthmus.NotFoundError):
             Array(name)
         seg.unlink()
+
+
+def test_renaming_the_fields_of_one_array_leaves_all_others_alone(name: str) -> None:
+    fields = [("x", "f8"), ("inner", [("y", "f8")])]
+    with Array(name, 3, fields) as one, Array(None, 3, fields) as other:
+        assert one.np.dtype.names is not None
+        one.np.dtype.names = ("a", "b")
+        one.np.dtype["b"].names = ("c",)
+        assert other.dtype == fields
+        with Array(name) as same, Array(name, 3, fields) as again:
+            assert same.dtype == again.dtype == fields
+        one.unlink()
