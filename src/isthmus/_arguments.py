@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 
@@ -111,6 +112,18 @@ def posix_name(value: str) -> str:
             name=value,
         )
     return bare
+
+
+def timeout(value: float) -> float:
+    """Seconds to wait: any number, but a number."""
+    try:
+        seconds = value + 0.0
+    except TypeError:
+        kind = type(value).__name__
+        raise TypeError(f"timeout must be a number of seconds, not {kind}") from None
+    if math.isnan(seconds):
+        raise ArgumentError("timeout is not a number (NaN); give seconds")
+    return seconds
 
 
 def mode(value: SupportsIndex) -> int:

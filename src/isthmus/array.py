@@ -199,13 +199,13 @@ class Array:
         timeout: float,
     ) -> None:
         path, what = _path(name), _what(name)
-        uid = _arguments.owner(owner)
+        uid, seconds = _arguments.owner(owner), _arguments.timeout(timeout)
 
         def attempt() -> None:
             found = _opening.attach_path(name, what, path, bool(readonly), uid)
             self._adopt(name, Segment._over(*found), found[1])
 
-        _opening.when_ready(attempt, timeout)
+        _opening.when_ready(attempt, seconds)
 
     def _adopt(self, name: str | None, segment: Segment, mapping: Mapping) -> None:
         try:

@@ -161,7 +161,7 @@ class Segment:
         """
         bare = _arguments.posix_name(name)
         backing, mapping = _opening.attach_posix(
-            bare, bool(readonly), _arguments.owner(owner), timeout
+            bare, bool(readonly), _arguments.owner(owner), _arguments.timeout(timeout)
         )
         return cls._over(backing, mapping)
 

@@ -160,3 +160,14 @@ def test_no_descriptor_or_mapping_stays_after_use(name: str) -> None:
         with pytest.raises(isthmus.NotFoundError):
             Segment.attach(name)
     assert state() == before
+
+
+@pytest.mark.parametrize("attach", [Segment.attach, isthmus.Array, isthmus.Array.attach])
+def test_a_timeout_that_is_no_number_of_seconds_is_refused_at_once(
+    name: str, attach: Callable[..., object]
+) -> None:
+    with pytest.raises(isthmus.ArgumentError, match="NaN"):
+        attach(name, timeout=float("nan"))  # compares with nothing: would wait for ever
+    for wrong in (None, "1"):
+        with pytest.raises(TypeError, match="timeout must be a number of seconds"):
+            attach(name, timeout=wrong)
