@@ -24,15 +24,18 @@ OWNER_SELF = -1
 OWNER_ANY = -2
 
 
-def integer(value: SupportsIndex, what: str) -> int:
+def integer(value: SupportsIndex, what: str, too_large: type[ArgumentError] = ArgumentError) -> int:
     """`value` as an int; TypeError for anything that is not a whole number, bool included."""
     if isinstance(value, bool):
         raise TypeError(f"{what} must be a whole number, not {value}")
     try:
-        return operator.index(value)
+        number = operator.index(value)
     except TypeError:
         kind = type(value).__name__
         raise TypeError(f"{what} must be a whole number, not {kind}") from None
+    if number.bit_length() > 512:  # far beyond all uses, and too long to be shown
+        raise too_large(f"{what} is a number of {number.bit_length()} bits, which is too large")
+    return number
 
 
 def size(value: SupportsIndex | str, what: str = "size", minimum: int = 1) -> int:
@@ -44,7 +47,7 @@ def size(value: SupportsIndex | str, what: str = "size", minimum: int = 1) -> in
     Traceback (most recent call last):
     isthmus.errors.SizeError: size must be at least 1, not 0
     """
-    number = _parsed(value, what) if isinstance(value, str) else integer(value, what)
+    number = integer(_parsed(value, what) if isinstance(value, str) else value, what, SizeError)
     if number < minimum:
         raise SizeError(f"{what} must be at least {minimum}, not {number}")
     if number > SIZE_MAX:
@@ -58,9 +61,10 @@ def _parsed(text: str, what: str) -> int:
     unit = stripped[len(digits) :].strip().lower()
     try:
         return int(float(digits) * _UNITS[unit]) if "." in digits else int(digits) * _UNITS[unit]
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
+        shown = f"{text[:40]!r}…" if len(text) > 40 else repr(text)
         raise SizeError(
-            f'{what} {text!r} is not a size; write bytes as a number, or as "16 MiB"'
+            f'{what} {shown} is not a size; write bytes as a number, or as "16 MiB"'
         ) from None
 
 

@@ -288,3 +288,23 @@ def test_any_text_is_a_working_name_or_a_clear_error(text: str) -> None:
     with seg:
         assert os.path.exists(SHM / name)
         seg.unlink()
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ("1.0e999 MiB", "is not a size"),
+        ("9" * 5000, "'9{40}'… is not a size"),
+        ("1.5e200 TB", "size is a number of 70. bits, which is too large"),
+        (10**5000, "size is a number of 16610 bits, which is too large"),
+        (-(10**5000), "size is a number of 16610 bits"),
+    ],
+    ids=["infinite", "long text", "large text", "large", "negative"],
+)
+def test_a_size_too_long_to_be_shown_is_a_size_error_as_well(
+    name: str, size: int | str, message: str
+) -> None:
+    with pytest.raises(isthmus.SizeError, match=message):
+        Segment.create(name, size)
+    with pytest.raises(isthmus.ArgumentError, match="key is a number of"):
+        Segment.sysv(10**5000)
