@@ -229,6 +229,8 @@ class SysvBacking(Backing):
         try:
             return memory.sysv_attach(self.id, 0o10000 if self.readonly else 0)
         except OSError as error:
+            if error.errno in (errno.EINVAL, errno.EIDRM):
+                raise NotFoundError(f"{self.what} is gone already", name=self.name) from None
             raise _explain.general(error, f"attaching to {self.what}", self.name) from None
 
     def changing_size(self) -> SizeLock:

@@ -275,7 +275,7 @@ def open_sysv(
         raise ArgumentError("a private segment is created with a size, or attached to by id=")
     if size is not None and readonly:
         raise ArgumentError("a segment that is created is not attached read-only")
-    what = f"System V segment {_sysv_name(key)!r}"
+    what = f"System V segment {_sysv_name(key)!r}" if key else "private System V segment"
 
     def attach() -> tuple[Backing, Mapping]:
         found = _attach_sysv(_sysv_get(key, 0, 0, what), readonly, owner)
@@ -286,7 +286,7 @@ def open_sysv(
     def create() -> tuple[Backing, Mapping]:
         assert size is not None
         made = _sysv_get(key, size, _IPC_CREAT | _IPC_EXCL | mode, what)
-        backing = SysvBacking(made, _sysv_name(key, made), what)
+        backing = _sysv_backing(made, key)
         try:
             return backing, backing.map(size)
         except IsthmusError:
@@ -309,6 +309,11 @@ def sysv_id(backing: Backing) -> int:
 
 def _sysv_name(key: int, id: int = -1) -> str:
     return f"sysv:{key & 0xFFFFFFFF:#x}" if key else f"sysv:private:{id}"
+
+
+def _sysv_backing(id: int, key: int, readonly: bool = False) -> SysvBacking:
+    name = _sysv_name(key, id)
+    return SysvBacking(id, name, f"System V segment {name!r}", readonly)
 
 
 def _sysv_get(key: int, size: int, flags: int, what: str) -> int:
@@ -355,5 +360,5 @@ def _attach_sysv(id: int, readonly: bool, owner: int) -> tuple[Backing, Mapping]
                 f"{what} belongs to {_explain.user_text(uid)}, not to "
                 f'{_explain.user_text(wanted)}; say owner=… (a user, or "any") if that is expected'
             )
-    backing = SysvBacking(id, _sysv_name(key, id), what, readonly)
+    backing = _sysv_backing(id, key, readonly)
     return backing, backing.map(0)

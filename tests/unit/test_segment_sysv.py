@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Iterator
 
 import pytest
@@ -123,3 +124,13 @@ def test_what_it_cannot_do_it_says(key: int) -> None:
 def test_senseless_arguments_are_refused(arguments: dict[str, int], words: str) -> None:
     with pytest.raises(isthmus.ArgumentError, match=words):
         Segment.sysv(**arguments)  # type: ignore[arg-type]
+
+
+def test_errors_tell_a_private_segment_by_its_id_and_one_that_is_gone_is_not_found() -> None:
+    with Segment.sysv(size=10) as seg:
+        sent = pickle.dumps(seg)
+        seg.unlink()
+        with pytest.raises(isthmus.NotFoundError, match=rf"'sysv:private:{seg.id}'"):
+            seg.unlink()
+    with pytest.raises(isthmus.NotFoundError, match=rf"'sysv:private:{seg.id}' is gone"):
+        pickle.loads(sent)
