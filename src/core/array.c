@@ -2,6 +2,7 @@
 #include "array.h"
 
 #include "header.h"
+#include "os.h"
 #include "segment.h"
 #include <string.h>
 
@@ -91,12 +92,17 @@ int isthmus_array_read(void *data, size_t mapped, struct isthmus_array *array)
 {
     struct isthmus_shared_header header;
     struct isthmus_shared_array control;
+    uint64_t used = sizeof control + DTYPE_MAX;
 
     int error = isthmus_header_read(data, mapped, ISTHMUS_KIND_ARRAY, &header);
     if (error)
         return error;
     if (header.control_size < sizeof control)
         return -ISTHMUS_E_CORRUPT;
+    if (used > header.control_size)
+        used = header.control_size;
+    if (isthmus_os_populate((const char *)data + header.control_offset, (size_t)used))
+        return -ISTHMUS_E_TRUNCATED;
     memcpy(&control, (const char *)data + header.control_offset, sizeof control);
 
     uint64_t text = header.control_size - sizeof control;

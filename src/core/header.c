@@ -65,6 +65,9 @@ int isthmus_header_read(const void *data, size_t mapped, uint32_t kind,
 
     if (mapped < sizeof copy)
         return -ISTHMUS_E_FOREIGN;
+    /* A hole on a full file system, or cut off since it was mapped: reading would be SIGBUS. */
+    if (isthmus_os_populate(data, sizeof copy))
+        return -ISTHMUS_E_NOT_READY;
     /* sync: header-magic. Acquire: pairs with isthmus_header_publish(). */
     uint64_t magic = isthmus_load_acquire_u64((const uint64_t *)data);
     if (magic == 0)

@@ -84,6 +84,12 @@ int isthmus_os_available_memory(int fd, uint64_t *available);
 int isthmus_os_map(int fd, size_t size, int readonly, void **data);
 int isthmus_os_map_exact(void *hint, size_t size, int protection, int flags, int fd,
                          uint64_t offset, void **data);
+/*
+ * Bring the pages in that hold the bytes [data, data + size) of a mapping, so that reading them
+ * cannot raise SIGBUS: -EFAULT when one is beyond the end of the file, or a hole that a full file
+ * system cannot fill. 0 also where the kernel has no such call (before Linux 5.14).
+ */
+int isthmus_os_populate(const void *data, size_t size);
 int isthmus_os_unmap(void *data, size_t size);
 int isthmus_os_flush(void *data, size_t size, int flags);
 int isthmus_os_advise(void *data, size_t size, int advice);

@@ -22,6 +22,10 @@
 #define DRAFT_LOCK_OFFSET ((off_t)1 << 62)
 #define SIZE_LOCK_OFFSET (((off_t)1 << 62) + 1)
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* headers before glibc 2.35 */
+#endif
+
 static int result(int value)
 {
     return value < 0 ? -errno : value;
@@ -266,6 +270,14 @@ int isthmus_os_map_exact(void *hint, size_t size, int protection, int flags, int
         return -error;
     *data = mapped;
     return 0;
+}
+
+int isthmus_os_populate(const void *data, size_t size)
+{
+    const uintptr_t before = (uintptr_t)data % isthmus_os_page_size();
+    if (!madvise((char *)data - before, size + before, MADV_POPULATE_READ))
+        return 0;
+    return errno == EFAULT ? -EFAULT : 0;
 }
 
 int isthmus_os_unmap(void *data, size_t size)

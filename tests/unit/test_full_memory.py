@@ -101,6 +101,31 @@ def test_filling_holes_takes_no_more_room_than_the_holes() -> None:
     assert in_tiny_shm(program) == "600 400\n"
 
 
+def test_attaching_to_an_object_with_holes_is_an_error_on_a_full_disk_too() -> None:
+    program = """
+        import os, struct, isthmus
+        isthmus.Array("whole", 100).close()
+        with open("/dev/shm/isthmus.whole", "rb") as file:
+            header = bytearray(file.read(256))
+        os.unlink("/dev/shm/isthmus.whole")
+        struct.pack_into("<Q", header, 24, 1 << 20)  # total_size
+        struct.pack_into("<Q", header, 48, 1 << 16)  # control_offset: in the hole
+        for name, content in (("nothing", b""), ("header", header)):
+            with open(f"/dev/shm/isthmus.{name}", "wb") as file:
+                file.write(content)
+                file.truncate(1 << 20)
+        fill = isthmus.Segment.create("fill", os.statvfs("/dev/shm").f_bavail * 4096)
+        for name in ("nothing", "header"):
+            for readonly in (False, True):
+                try:
+                    isthmus.Array(name, timeout=0, readonly=readonly)
+                except isthmus.IsthmusError as error:
+                    print(type(error).__name__)
+    """
+    expected = "NotReadyError\n" * 2 + "TruncatedError\n" * 2
+    assert in_tiny_shm(program) == expected
+
+
 def test_a_room_that_shrinks_while_it_is_being_reserved_is_no_crash() -> None:
     """Eight processes at once each want more than an eighth; whoever fails leaves nothing."""
     program = """
