@@ -11,7 +11,13 @@ import os
 
 from isthmus import _arguments, _explain
 from isthmus._core import memory
-from isthmus.errors import AccessError, NotFoundError, ReplacedError, UnsupportedError
+from isthmus.errors import (
+    AccessError,
+    NotFoundError,
+    ReplacedError,
+    TruncatedError,
+    UnsupportedError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,8 +101,12 @@ class Backing:
     def unlink(self) -> None:
         raise UnsupportedError(f"{self.what} has no name to remove", name=self.name)
 
-    def reduce(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """How another process gets at the same object: (function, arguments) for pickle."""
+    def reduce(self, size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """How another process maps the same object, of which `size` bytes are mapped here.
+
+        (function, arguments) for pickle. Objects in memory are mapped whole, as large as they
+        are by then; of a file, the part that is mapped here.
+        """
         raise NotImplementedError
 
 
@@ -171,7 +181,7 @@ class PosixBacking(_Named):
 
     kind = "posix"
 
-    def reduce(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def reduce(self, size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return reopen_posix, (self.name, self.what, self.path, self.readonly, self.identity())
 
 
@@ -182,8 +192,9 @@ class FileBacking(_Named):
 
     kind = "file"
 
-    def reduce(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return reopen_file, (self.name, self.what, self.path, self.readonly, self.identity())
+    def reduce(self, size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        arguments = (self.name, self.what, self.path, self.readonly, self.identity(), size)
+        return reopen_file, arguments
 
 
 class MemoryBacking(Backing):
@@ -193,7 +204,7 @@ class MemoryBacking(Backing):
 
     kind = "anonymous"
 
-    def reduce(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def reduce(self, size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         # Travels as a descriptor: only to processes that multiprocessing can pass one to.
         from multiprocessing import reduction
 
@@ -253,7 +264,7 @@ class SysvBacking(Backing):
                 raise NotFoundError(f"{self.what} is gone already", name=self.name) from None
             raise _explain.unlinking(error, self.what, self.name) from None
 
-    def reduce(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def reduce(self, size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return reopen_sysv, (self.id, self.name, self.what, self.readonly)
 
 
@@ -282,14 +293,20 @@ def reopen_posix(
 
 
 def reopen_file(
-    name: str, what: str, path: bytes, readonly: bool, identity: tuple[int, int]
+    name: str, what: str, path: bytes, readonly: bool, identity: tuple[int, int], size: int
 ) -> tuple[Backing, Mapping]:
     try:
         descriptor = memory.open_file(path, readonly)
     except OSError as error:
         raise _explain.opening(error, what, name, path) from None
     backing = _same(FileBacking(descriptor, name, what, path, readonly), identity)
-    return backing, backing.map(backing.size())
+    present = backing.size()
+    if present < size:
+        raise TruncatedError(
+            f"{what} has {present} bytes by now, and the handle that was sent here had {size}",
+            name=name,
+        )
+    return backing, backing.map(size)
 
 
 def reopen_memory(passed: Any, what: str, readonly: bool) -> tuple[Backing, Mapping]:

@@ -73,7 +73,7 @@ def opening(error: OSError, what: str, name: str | None, path: bytes) -> errors.
         )
     if code == errno.EILSEQ:
         return errors.ForeignError(
-            f"{what} is not a plain file (it is a link, directory, FIFO or device), "
+            f"{what} is not a plain file (it is a link, directory, FIFO, socket or device), "
             "so it cannot be mapped",
             name=name,
         )

@@ -231,7 +231,7 @@ def _open_existing(
     try:
         descriptor = memory.open_file(path, readonly)
     except OSError as error:
-        if error.errno == errno.EISDIR:
+        if error.errno in (errno.EISDIR, errno.ENXIO):
             error = OSError(errno.EILSEQ, "")
         raise _explain.opening(error, what, name, path) from None
     backing = FileBacking(descriptor, name, what, path, readonly)

@@ -332,7 +332,11 @@ class Array:
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         self.np  # noqa: B018 - raises when closed
-        return _restore, (type(self), self._name, *self._segment._backing.reduce())
+        return _restore, (
+            type(self),
+            self._name,
+            *self._segment._backing.reduce(self._segment.size),
+        )
 
     def __repr__(self) -> str:
         state = ", deferred" if self.deferred else ", closed" if self.closed else ""

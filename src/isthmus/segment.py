@@ -157,7 +157,7 @@ class Segment:
         Raises:
             NotFoundError, AccessError, OwnerError, NameInvalidError.
             NotReadyError: still without a size when `timeout` has passed.
-            ForeignError: the name is a link, directory, FIFO or device.
+            ForeignError: the name is a link, directory, FIFO, socket or device.
         """
         bare = _arguments.posix_name(name)
         backing, mapping = _opening.attach_posix(
@@ -619,7 +619,7 @@ class Segment:
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         self._open()
-        return _restore, (type(self), *self._backing.reduce())
+        return _restore, (type(self), *self._backing.reduce(self._size))
 
     def __repr__(self) -> str:
         state = "deferred, " if self.deferred else "closed, " if self.closed else ""

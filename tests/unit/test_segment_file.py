@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import resource
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -217,3 +219,26 @@ def test_more_locked_memory_than_allowed_tells_the_limit(
     """
     assert run_python(program, user=unprivileged) == "True True\n"
     assert resource.getrlimit(resource.RLIMIT_MEMLOCK)
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_socket_is_foreign_like_everything_that_is_no_plain_file(
+    tmp_path: Path, readonly: bool
+) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        with pytest.raises(isthmus.ForeignError, match="socket"):
+            Segment.map_file(path, readonly=readonly)
+
+
+def test_a_pickled_handle_maps_the_same_part_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(bytes(8192))
+    with Segment.map_file(path, size=100) as seg:
+        sent = pickle.dumps(seg)
+        with pickle.loads(sent) as copy:
+            assert copy.size == len(copy.buf) == 100
+        os.truncate(path, 50)
+        with pytest.raises(isthmus.TruncatedError, match="has 50 bytes"):
+            pickle.loads(sent)
