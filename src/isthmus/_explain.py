@@ -145,13 +145,11 @@ def growing(error: OSError, what: str, name: str | None, size: int, fd: int) -> 
     return general(error, f"resizing {what}", name)
 
 
-def no_memory(what: str, name: str | None, size: int) -> errors.NoSpaceError:
-    """The host itself has too little memory left, whatever its file system allows."""
-    import re
-
-    with open("/proc/meminfo", encoding="ascii") as file:
-        found = dict(re.findall(r"^(\w+): +(\d+) kB$", file.read(), re.MULTILINE))
-    available = 1024 * (int(found.get("MemAvailable", 0)) + int(found.get("SwapFree", 0)))
+def no_memory(what: str, name: str | None, size: int) -> errors.IsthmusError:
+    """Why there was not enough memory: the host has too little left, or this process may not."""
+    available = _memory_left()
+    if available is None or available >= size:
+        return general(OSError(errno.ENOMEM, ""), f"mapping {size_text(size)} of {what}", name)
     return errors.NoSpaceError(
         f"{what} needs {size_text(size)} and this host has {size_text(available)} of memory "
         "left; using more would make the kernel kill processes",
@@ -175,6 +173,18 @@ def sealing(error: OSError, what: str, name: str | None) -> errors.IsthmusError:
     if error.errno == errno.EINVAL:
         return errors.UnsupportedError(f"{what} cannot be sealed; anonymous ones can", name=name)
     return general(error, f"sealing {what}", name)
+
+
+def _memory_left() -> int | None:
+    """Bytes that the host can give to a process; None where it does not tell."""
+    import re
+
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            found = dict(re.findall(r"^(\w+): +(\d+) kB$", file.read(), re.MULTILINE))
+    except OSError:
+        return None
+    return 1024 * (int(found.get("MemAvailable", 0)) + int(found.get("SwapFree", 0)))
 
 
 def unlinking(error: OSError, what: str, name: str | None) -> errors.IsthmusError:
@@ -268,7 +278,7 @@ def general(error: OSError, doing: str, name: str | None) -> errors.IsthmusError
     hints = {
         errno.EMFILE: "; this process has too many open files (ulimit -n)",
         errno.ENFILE: "; the system has too many open files",
-        errno.ENOMEM: "; no address space, or too many mappings, for this process",
+        errno.ENOMEM: "; no address space (ulimit -v), or too many mappings, for this process",
     }
     return errors.SystemCallError(
         f"{doing} failed: {os.strerror(code)}{hints.get(code, '')}", name=name, errno=code

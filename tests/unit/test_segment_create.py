@@ -308,3 +308,23 @@ def test_a_size_too_long_to_be_shown_is_a_size_error_as_well(
         Segment.create(name, size)
     with pytest.raises(isthmus.ArgumentError, match="key is a number of"):
         Segment.sysv(10**5000)
+
+
+def test_a_limit_on_the_address_space_is_not_mistaken_for_a_host_without_memory(
+    name: str, run_python: Callable[..., str]
+) -> None:
+    program = """
+        import errno, os, resource, sys
+        import isthmus, isthmus.array
+        size = 64 << 20
+        used = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (used + size // 2, -1))
+        for make in (lambda: isthmus.Segment.create(sys.argv[1], size),
+                     lambda: isthmus.Segment.anonymous(size),
+                     lambda: isthmus.Array(sys.argv[1], size, "u1")):
+            try:
+                make()
+            except isthmus.SystemCallError as error:
+                print(error.errno == errno.ENOMEM, "ulimit -v" in str(error))
+    """
+    assert run_python(program, name) == "True True\n" * 3
