@@ -67,6 +67,11 @@ int isthmus_os_unlock_size(int fd);
 
 int isthmus_os_status(int fd, struct isthmus_os_status *status);
 int isthmus_os_status_at(const char *path, struct isthmus_os_status *status);
+/*
+ * Tells a file from an earlier one that had the same inode number: of the open file `fd`, or, when
+ * `fd` is negative, of the one at `path`. 0 where the file system does not tell.
+ */
+int isthmus_os_generation(int fd, const char *path, uint64_t *generation);
 /* owner, group: -1 leaves it. */
 int isthmus_os_set_owner(int fd, int64_t owner, int64_t group);
 int isthmus_os_set_mode(int fd, uint32_t mode);

@@ -186,6 +186,27 @@ int isthmus_os_status_at(const char *path, struct isthmus_os_status *status)
     return fill_status(lstat(path, &found), &found, status);
 }
 
+int isthmus_os_generation(int fd, const char *path, uint64_t *generation)
+{
+    union {
+        struct file_handle handle;
+        unsigned char space[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+    } found;
+    int mount;
+
+    *generation = 0;
+    found.handle.handle_bytes = MAX_HANDLE_SZ;
+    if (name_to_handle_at(fd < 0 ? AT_FDCWD : fd, fd < 0 ? path : "", &found.handle, &mount,
+                          fd < 0 ? 0 : AT_EMPTY_PATH))
+        return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? -errno : 0;
+    /* What is in a handle is known to its file system only; a hash (FNV-1a) of it will do. */
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (unsigned i = 0; i < found.handle.handle_bytes; i++)
+        hash = (hash ^ found.handle.f_handle[i]) * UINT64_C(0x100000001b3);
+    *generation = hash;
+    return 0;
+}
+
 int isthmus_os_set_owner(int fd, int64_t owner, int64_t group)
 {
     STEP(fchown(fd, (uid_t)owner, (gid_t)group));

@@ -48,10 +48,10 @@ class Backing:
     def close(self) -> None:
         self.descriptor.close()
 
-    def identity(self) -> tuple[int, int]:
+    def identity(self) -> tuple[int, int, int]:
         """Tells this object from any other, also from a later one of the same name."""
         found = memory.status(self.fileno())
-        return found[0], found[1]
+        return found[0], found[1], 0
 
     def size(self) -> int:
         return memory.status(self.fileno())[2]
@@ -152,15 +152,10 @@ class _Named(Backing):
     ) -> None:
         super().__init__(descriptor, name, what, readonly)
         self.path = path
-        self._identity: tuple[int, int] | None = None
+        self._identity = super().identity()  # now, since unlink() may come after close()
 
-    def identity(self) -> tuple[int, int]:
-        return self._identity or super().identity()
-
-    def close(self) -> None:
-        if not self.descriptor.closed:
-            self._identity = super().identity()  # for an unlink() that comes after
-        super().close()
+    def identity(self) -> tuple[int, int, int]:
+        return self._identity
 
     def unlink(self) -> None:
         if self.readonly:
@@ -191,6 +186,13 @@ class FileBacking(_Named):
     __slots__ = ()
 
     kind = "file"
+
+    def __init__(
+        self, descriptor: Descriptor, name: str, what: str, path: bytes, readonly: bool = False
+    ) -> None:
+        super().__init__(descriptor, name, what, path, readonly)
+        # Unlike those of memory, file systems on a disk give an inode number again at once.
+        self._identity = (*self._identity[:2], memory.generation(descriptor.fileno()))
 
     def reduce(self, size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         arguments = (self.name, self.what, self.path, self.readonly, self.identity(), size)
@@ -226,8 +228,8 @@ class SysvBacking(Backing):
     def fileno(self) -> int:
         raise UnsupportedError(f"{self.what} has no file descriptor", name=self.name)
 
-    def identity(self) -> tuple[int, int]:
-        return (-1, self.id)
+    def identity(self) -> tuple[int, int, int]:
+        return -1, self.id, 0
 
     def size(self) -> int:
         return memory.sysv_status(self.id)[1]
@@ -271,7 +273,7 @@ class SysvBacking(Backing):
 # ---- Finding an object again, in another process -----------------------------------
 
 
-def _same(backing: Backing, identity: tuple[int, int]) -> Backing:
+def _same(backing: Backing, identity: tuple[int, int, int]) -> Backing:
     if backing.identity() == identity:
         return backing
     backing.close()
@@ -282,7 +284,7 @@ def _same(backing: Backing, identity: tuple[int, int]) -> Backing:
 
 
 def reopen_posix(
-    name: str, what: str, path: bytes, readonly: bool, identity: tuple[int, int]
+    name: str, what: str, path: bytes, readonly: bool, identity: tuple[int, int, int]
 ) -> tuple[Backing, Mapping]:
     # Whose it may be was decided where the handle came from; identity says it is that one.
     try:
@@ -293,7 +295,7 @@ def reopen_posix(
 
 
 def reopen_file(
-    name: str, what: str, path: bytes, readonly: bool, identity: tuple[int, int], size: int
+    name: str, what: str, path: bytes, readonly: bool, identity: tuple[int, int, int], size: int
 ) -> tuple[Backing, Mapping]:
     try:
         descriptor = memory.open_file(path, readonly)

@@ -15,6 +15,7 @@ from hypothesis import given, settings, strategies as st
 
 import isthmus
 from isthmus import Segment
+from isthmus._core import memory
 
 
 def test_a_file_is_made_with_all_its_blocks_and_the_exact_mode(tmp_path: Path) -> None:
@@ -242,3 +243,23 @@ def test_a_pickled_handle_maps_the_same_part_of_its_file(tmp_path: Path) -> None
         os.truncate(path, 50)
         with pytest.raises(isthmus.TruncatedError, match="has 50 bytes"):
             pickle.loads(sent)
+
+
+def test_a_later_file_with_the_same_inode_number_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    handles = []
+    for _ in range(8):  # each one gets the number of the one before, on ext4 for example
+        with Segment.map_file(path, size=10, create=True) as seg:
+            handles.append((seg, pickle.dumps(seg)))
+        path.unlink()
+    path.write_bytes(b"precious, not ours")
+    with path.open("rb") as file:
+        told = memory.generation(file.fileno())
+    if not told:
+        pytest.skip("this file system does not tell a file from one that had its number")
+    for handle, sent in handles:
+        with pytest.raises(isthmus.ReplacedError):
+            handle.unlink()
+        with pytest.raises(isthmus.ReplacedError):
+            pickle.loads(sent)
+    assert path.read_bytes() == b"precious, not ours"

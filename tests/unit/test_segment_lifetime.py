@@ -12,6 +12,7 @@ import pytest
 
 import isthmus
 from isthmus import Segment
+from isthmus._core import memory
 
 
 def mapped(inode: int) -> bool:
@@ -313,3 +314,20 @@ def test_array_checks_shape_dtype_offset_and_order(name: str) -> None:
             with pytest.raises(error):
                 seg.array(*arguments, **options)  # type: ignore[arg-type]
         seg.unlink()
+
+
+def test_closing_twice_at_the_same_time_is_closing_once(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seg = Segment.create(name, 10)
+    status = memory.status
+
+    def status_after_another_close(fd: int) -> tuple[int, ...]:
+        monkeypatch.undo()
+        seg.close()
+        return status(fd)
+
+    monkeypatch.setattr(memory, "status", status_after_another_close)
+    seg.close()
+    monkeypatch.undo()
+    seg.unlink()

@@ -8,7 +8,7 @@ Python layer says which object it was about and what to do.
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.buffer cimport PyBuffer_FillInfo
-from libc.errno cimport EILSEQ, EINTR
+from libc.errno cimport EILSEQ, EINTR, ESTALE
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 
 from isthmus._core.core cimport *
@@ -282,8 +282,20 @@ def map_exact(uintptr_t hint, size_t size, int protection, int flags, int fd, ui
     return new_mapping(data, size, not protection & 2, BY_MMAP, protection & 1)
 
 
-def remove(uint64_t device, uint64_t inode, const char *path):
+def generation(int fd):
+    """Tells a file from an earlier one with its inode number; 0 where that is not to be had."""
+    cdef uint64_t found = 0
+    check(isthmus_os_generation(fd, NULL, &found))
+    return found
+
+
+def remove(uint64_t device, uint64_t inode, uint64_t generation, const char *path):
     """Remove `path` if it is still the object with this identity, else OSError(ESTALE)."""
+    cdef uint64_t found = 0
+    if generation:
+        check(isthmus_os_generation(-1, path, &found))
+        if found != generation:
+            fail(-ESTALE)
     check(isthmus_segment_remove(device, inode, path))
 
 
