@@ -57,7 +57,9 @@ def opening(error: OSError, what: str, name: str | None, path: bytes) -> errors.
             'if that is expected, say so with owner=… (a user, or "any")',
             name=name,
         )
-    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if code == errno.EROFS:
+        return _read_only(f"{what} may not be opened for writing", name)
+    if code in (errno.EACCES, errno.EPERM):
         return errors.AccessError(
             f"{what} may not be opened by {user_text(os.geteuid())}: its owner is "
             f"{_owner_of(path)} and its mode {_mode_of(path)}; "
@@ -94,9 +96,11 @@ def creating(
     if code in (errno.ENOSPC, errno.EDQUOT):
         found = os.statvfs(directory)
         available = found.f_bavail * found.f_frsize
+        left = f"{size_text(available)} left of {size_text(found.f_blocks * found.f_frsize)}"
+        if found.f_files and not found.f_favail:
+            left += f", and no inode of {found.f_files}"
         return errors.NoSpaceError(
-            f"{what} needs {size_text(size)} and {folder} has {size_text(available)} left of "
-            f"{size_text(found.f_blocks * found.f_frsize)}; remove what is not needed "
+            f"{what} needs {size_text(size)} and {folder} has {left}; remove what is not needed "
             "or make that file system larger",
             name=name,
             errno=code,
@@ -114,7 +118,9 @@ def creating(
         )
     if code == errno.ENOENT:
         return errors.NotFoundError(f"there is no directory {folder!r} for {what}", name=name)
-    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if code == errno.EROFS:
+        return _read_only(f"{what} may not be created in {folder}", name)
+    if code in (errno.EACCES, errno.EPERM):
         return errors.AccessError(
             f"{user_text(os.geteuid())} may not create {what} in {folder}, or not give it "
             "this owner or group",
@@ -269,6 +275,12 @@ def name_too_long(name: str, encoded: bytes) -> errors.NameInvalidError:
         f"the name {name[:40]!r}… has {len(encoded)} bytes; at most 247 fit, and each slash, "
         "percent sign and control character counts as three",
         name=name,
+    )
+
+
+def _read_only(what: str, name: str | None) -> errors.AccessError:
+    return errors.AccessError(
+        f"{what}: its file system is mounted read-only", name=name, errno=errno.EROFS
     )
 
 

@@ -11,11 +11,11 @@ import textwrap
 
 import pytest
 
-TINY = 'mount -t tmpfs -o size=1M tmpfs /dev/shm && exec "$@"'
+TINY = 'mount -t tmpfs -o "$0" tmpfs /dev/shm && exec "$@"'
 
 
-def in_tiny_shm(program: str) -> str:
-    unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c", TINY, "sh"]
+def in_tiny_shm(program: str, options: str = "size=1M") -> str:
+    unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c", TINY, options]
     probe = subprocess.run([*unshare, "true"], capture_output=True, text=True, check=False)
     if probe.returncode != 0:
         pytest.skip(f"a tmpfs may not be mounted here: {probe.stderr.strip()}")
@@ -150,3 +150,18 @@ def test_a_room_that_shrinks_while_it_is_being_reserved_is_no_crash() -> None:
         print(os.statvfs("/dev/shm").f_bfree == 256 - 50 * made)
     """
     assert in_tiny_shm(program) == "True True True\nTrue\n"
+
+
+def test_a_file_system_without_inodes_left_and_one_mounted_read_only_are_told_from_others() -> None:
+    program = """
+        import isthmus
+        for make in (lambda: isthmus.Segment.create("x", 10), lambda: isthmus.Array("x", 10)):
+            try:
+                make()
+            except OSError as error:
+                text = str(error)
+                print(type(error).__name__, "no inode of 1" in text, "read-only" in text)
+    """
+    told = "NoSpaceError True False\n" * 2
+    assert in_tiny_shm(program, "size=1M,nr_inodes=1") == told
+    assert in_tiny_shm(program, "size=1M,ro") == "AccessError False True\n" * 2
