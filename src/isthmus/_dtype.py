@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import operator
 
 from isthmus.errors import ArgumentError, SizeError
@@ -28,6 +29,8 @@ except ImportError as error:
     ) from error
 
 _NESTING_MAX = 32
+# numpy keeps the size of an element in a C int
+_ITEMSIZE_MAX = 2**31 - 1
 
 
 def check(dtype: npt.DTypeLike) -> np.dtype[Any]:
@@ -95,7 +98,14 @@ def _plain(text: bytes) -> np.dtype[Any]:
 def _decoded(text: bytes) -> np.dtype[Any]:
     try:
         return check(_parse(json.loads(text), 0))
-    except (TypeError, KeyError, OverflowError, RecursionError, UnicodeDecodeError) as error:
+    except (
+        TypeError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+        UnicodeDecodeError,
+        Warning,
+    ) as error:
         raise ValueError(f"not a description of a dtype: {error}") from None
 
 
@@ -110,13 +120,23 @@ def _parse(described: Any, depth: int) -> np.dtype[Any]:
     if not isinstance(described, dict):
         raise ValueError(f"{type(described).__name__} where a type should be")
     if "base" in described:
+        base = _parse(described["base"], depth + 1)
         shape = tuple(operator.index(length) for length in described["shape"])
-        return np.dtype((_parse(described["base"], depth + 1), shape))
+        if any(length < 0 for length in shape) or base.itemsize * math.prod(shape) > _ITEMSIZE_MAX:
+            raise ValueError(f"a subarray {shape} of {base} is impossible")
+        return np.dtype((base, shape))
+    formats = [_parse(each, depth + 1) for each in described["formats"]]
+    offsets = [operator.index(each) for each in described["offsets"]]
+    itemsize = operator.index(described["itemsize"])
+    for each, offset in zip(formats, offsets, strict=True):
+        # numpy adds the two as C ints, so that a sum beyond those would count as inside.
+        if not 0 <= offset <= itemsize - each.itemsize:
+            raise ValueError(f"a field at {offset} is outside an element of {itemsize} bytes")
     arguments: dict[str, Any] = {
         "names": described["names"],
-        "formats": [_parse(each, depth + 1) for each in described["formats"]],
-        "offsets": described["offsets"],
-        "itemsize": described["itemsize"],
+        "formats": formats,
+        "offsets": offsets,
+        "itemsize": itemsize,
     }
     if described.get("titles") is not None:
         arguments["titles"] = described["titles"]

@@ -369,6 +369,10 @@ def test_no_text_is_evaluated_or_crashes(text: bytes) -> None:
         b'{"names":["a"],"formats":["|O"],"offsets":[0],"itemsize":8,"aligned":false}',
         b'{"names":["a"],"formats":["<f8"],"offsets":[4],"itemsize":8,"aligned":false}',
         b'{"names":["a"],"formats":["<f8"],"offsets":[-8],"itemsize":8,"aligned":false}',
+        # 2147483647 + 8 is less than 64 to numpy, which then reads there
+        b'{"names":["a"],"formats":["<f8"],"offsets":[2147483647],"itemsize":64,"aligned":false}',
+        b'{"names":["a"],"formats":["<f8"],"offsets":[],"itemsize":64,"aligned":false}',
+        b'{"base": "<f8", "shape": [536870912]}',
         b'{"names":["a","a"],"formats":["<f8","<f8"],"offsets":[0,8],"itemsize":16,"aligned":false}',
         b'{"base":' * 200 + b'"<f8"' + b',"shape":[1]}' * 200,
     ],
