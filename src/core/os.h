@@ -45,10 +45,10 @@ int isthmus_os_open_new(const char *path);
 /* An existing object. Never follows a link, never blocks on a FIFO. */
 int isthmus_os_open(const char *path, int readonly);
 /*
- * Open for reading and writing once more what `fd` stands for: a description of its own, for locks
- * that are. Where that is not to be had (no /proc, no right any more), another descriptor of `fd`.
+ * Open once more what `fd` stands for: a description of its own, with locks and access of its own.
+ * Where that is not to be had (no /proc, no right any more), another descriptor of `fd`.
  */
-int isthmus_os_reopen(int fd);
+int isthmus_os_reopen(int fd, int readonly);
 int isthmus_os_close(int fd);
 /* Give a file from isthmus_os_open_unnamed() its name. -EEXIST when it is taken. */
 int isthmus_os_link_unnamed(int fd, const char *path);

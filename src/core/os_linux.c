@@ -92,11 +92,11 @@ int isthmus_os_open(const char *path, int readonly)
     return result(open(path, (readonly ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
 }
 
-int isthmus_os_reopen(int fd)
+int isthmus_os_reopen(int fd, int readonly)
 {
     char proc[64];
     snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
-    int again = open(proc, O_RDWR | O_CLOEXEC);
+    int again = open(proc, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
     return again >= 0 ? again : result(fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 

@@ -206,6 +206,17 @@ class MemoryBacking(Backing):
 
     kind = "anonymous"
 
+    def map(self, size: int) -> Mapping:
+        if not self.readonly:
+            return super().map(size)
+        # By a descriptor that cannot write: else the mapping could be made writable, and counts
+        # as such against the seal "write".
+        try:
+            reading = memory.reopen(self.fileno(), True)
+            return memory.map_shared(reading.fileno(), size, True)
+        except OSError as error:
+            raise _explain.general(error, f"mapping {self.what}", self.name) from None
+
     def reduce(self, size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         # Travels as a descriptor: only to processes that multiprocessing can pass one to.
         from multiprocessing import reduction

@@ -166,17 +166,19 @@ def no_memory(what: str, name: str | None, size: int) -> errors.IsthmusError:
     )
 
 
-def sealing(error: OSError, what: str, name: str | None) -> errors.IsthmusError:
-    """Why a seal could not be set."""
+def sealing(
+    error: OSError, what: str, name: str | None, *, possible: bool
+) -> errors.IsthmusError:
+    """Why a seal could not be set; `possible`: whether this kind of object takes any."""
     if error.errno == errno.EBUSY:
         return errors.SealedError(
             f"{what} cannot be sealed against writing while a writable mapping of it exists; "
             'use "future_write", or close those first',
             name=name,
         )
-    if error.errno == errno.EPERM:
+    if error.errno == errno.EPERM and possible:
         return errors.SealedError(f"{what} takes no further seals from this handle", name=name)
-    if error.errno == errno.EINVAL:
+    if error.errno in (errno.EINVAL, errno.EPERM):
         return errors.UnsupportedError(f"{what} cannot be sealed; anonymous ones can", name=name)
     return general(error, f"sealing {what}", name)
 

@@ -494,11 +494,13 @@ class Segment:
         try:
             memory.add_seals(fd, bits)
         except OSError as error:
-            raise _explain.sealing(error, self._backing.what, self.name) from None
+            raise _explain.sealing(
+                error, self._backing.what, self.name, possible=self.kind != "posix"
+            ) from None
 
     @property
     def seals(self) -> frozenset[str]:
-        """The seals in force, empty where there can be none."""
+        """The seals in force. None for a file; ``"seal"`` for a POSIX object, which takes none."""
         fd = self.fileno()
         try:
             return _flags.seal_words(memory.get_seals(fd))

@@ -125,7 +125,7 @@ cdef extern from "os.h" nogil:
 
     size_t isthmus_os_page_size()
     int isthmus_os_open(const char *path, int readonly)
-    int isthmus_os_reopen(int fd)
+    int isthmus_os_reopen(int fd, int readonly)
     int isthmus_os_close(int fd)
     int os_status "isthmus_os_status"(int fd, isthmus_os_status *status)
     int isthmus_os_generation(int fd, const char *path, uint64_t *generation)

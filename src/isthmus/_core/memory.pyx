@@ -244,9 +244,9 @@ def reserve(int fd, uint64_t reserved, uint64_t size):
         PyErr_CheckSignals()
 
 
-def reopen(int fd):
-    """A descriptor of its own for what `fd` stands for, if possible with locks of its own."""
-    return Descriptor.__new__(Descriptor, check(isthmus_os_reopen(fd)))
+def reopen(int fd, bint readonly=False):
+    """Another descriptor of what `fd` stands for, if possible with locks and access of its own."""
+    return Descriptor.__new__(Descriptor, check(isthmus_os_reopen(fd, readonly)))
 
 
 def lock_size(int fd):
