@@ -16,6 +16,7 @@ from isthmus.errors import (
     ForeignError,
     IsthmusError,
     MismatchError,
+    NoSpaceError,
     NotFoundError,
     NotReadyError,
     OwnerError,
@@ -333,12 +334,17 @@ def _sysv_get(key: int, size: int, flags: int, what: str) -> int:
 
 
 def _sysv_limit(code: int, size: int, what: str) -> IsthmusError:
-    reasons = {
-        errno.EINVAL: "beyond the limit of kernel.shmmax",
-        errno.ENOMEM: "the system has not so much memory left",
-        errno.ENOSPC: "kernel.shmmni or kernel.shmall is reached; see `ipcs -l`",
-    }
-    return SizeError(f"{what} of {_explain.size_text(size)}: {reasons[code]}", errno=code)
+    wanted = f"{what} of {_explain.size_text(size)}"
+    if code == errno.EINVAL:
+        return SizeError(f"{wanted}: beyond the limit of kernel.shmmax", errno=code)
+    if code == errno.ENOMEM:
+        return _explain.no_memory(what, None, size)
+    return NoSpaceError(
+        f"{wanted}: kernel.shmmni or kernel.shmall is reached; see `ipcs -l`",
+        errno=code,
+        wanted=size,
+        available=0,
+    )
 
 
 def _attach_sysv(id: int, readonly: bool, owner: int) -> tuple[Backing, Mapping]:
