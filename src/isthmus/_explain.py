@@ -166,9 +166,7 @@ def no_memory(what: str, name: str | None, size: int) -> errors.IsthmusError:
     )
 
 
-def sealing(
-    error: OSError, what: str, name: str | None, *, possible: bool
-) -> errors.IsthmusError:
+def sealing(error: OSError, what: str, name: str | None, *, possible: bool) -> errors.IsthmusError:
     """Why a seal could not be set; `possible`: whether this kind of object takes any."""
     if error.errno == errno.EBUSY:
         return errors.SealedError(

@@ -369,7 +369,10 @@ class Segment:
         """All bytes as a memoryview (format ``B``), writable unless the segment is read-only."""
         buf = self._buf
         if buf is None:
-            buf = self._buf = memoryview(self._open())
+            mapping = self._open()
+            buf = memoryview(mapping)
+            if self._mapping is mapping:  # else another thread has resized it meanwhile
+                self._buf = buf
         return buf
 
     def array(
@@ -423,14 +426,19 @@ class Segment:
             wanted = backing.size()
             if wanted == 0:
                 raise SizeError(f"{backing.what} has been cut to size 0", name=self.name)
-        else:
-            wanted = _arguments.size(size)
-            if backing.readonly:
-                raise AccessError(f"{backing.what} is attached for reading only", name=self.name)
-            with backing.changing_size() as fd:
-                self._change_size(fd, wanted, shrink)
-        if self._mapping is None or wanted != self._size:
-            self._take(backing.map(wanted))
+            self._remap(wanted)
+            return
+        wanted = _arguments.size(size)
+        if backing.readonly:
+            raise AccessError(f"{backing.what} is attached for reading only", name=self.name)
+        with backing.changing_size() as fd:
+            self._change_size(fd, wanted, shrink)
+            # Still alone: else another thread could cut off what is just being mapped.
+            self._remap(wanted)
+
+    def _remap(self, size: int) -> None:
+        if self._mapping is None or size != self._size:
+            self._take(self._backing.map(size))
 
     def _change_size(self, fd: int, wanted: int, shrink: bool) -> None:
         backing = self._backing

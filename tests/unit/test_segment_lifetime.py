@@ -279,6 +279,34 @@ def test_those_who_share_a_handle_resize_one_after_the_other_too(
     assert run_python(program, name) == "interrupted 10\n20\n20\n"
 
 
+def test_what_is_being_mapped_after_growing_cannot_be_cut_off_by_another_thread(
+    name: str, run_python: Callable[..., str]
+) -> None:
+    program = """
+        import signal, sys
+        import isthmus
+        from isthmus._core import memory
+        def interrupt(*_):
+            raise KeyboardInterrupt
+        signal.signal(signal.SIGALRM, interrupt)
+        seg = isthmus.Segment.create(sys.argv[1], 10)
+        seg.unlink()
+        really_map = memory.map_shared
+        def map_while_another_one_shrinks(*arguments):
+            memory.map_shared = really_map
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            try:
+                seg.resize(10, shrink=True)
+            except KeyboardInterrupt:
+                print("it waits")
+            return really_map(*arguments)
+        memory.map_shared = map_while_another_one_shrinks
+        seg.resize(10_000)
+        print(seg.array()[-1])
+    """
+    assert run_python(program, name) == "it waits\n0\n"
+
+
 def test_a_segment_cut_to_nothing_by_others_cannot_be_taken_over(name: str) -> None:
     with Segment.create(name, 4096) as seg:
         os.ftruncate(seg.fileno(), 0)
