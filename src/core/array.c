@@ -101,7 +101,9 @@ int isthmus_array_read(void *data, size_t mapped, struct isthmus_array *array)
         return -ISTHMUS_E_CORRUPT;
     if (used > header.control_size)
         used = header.control_size;
-    if (isthmus_os_populate((const char *)data + header.control_offset, (size_t)used))
+    /* The first page is there: the header was in it. As a rule it holds all of this, too. */
+    if (header.control_offset + used > isthmus_os_page_size() &&
+        isthmus_os_populate((const char *)data + header.control_offset, (size_t)used))
         return -ISTHMUS_E_TRUNCATED;
     memcpy(&control, (const char *)data + header.control_offset, sizeof control);
 

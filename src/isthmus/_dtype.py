@@ -190,5 +190,16 @@ def view(
             f"an array {lengths} of {element} takes {count * element.itemsize} bytes; "
             f"from offset {offset} on there are {mapping.size - offset}"
         )
+    return over(mapping, lengths, element, offset, order_of(order))
+
+
+def over(
+    mapping: Mapping,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    offset: int,
+    order: Literal["C", "F"],
+) -> np.ndarray[Any, Any]:
+    """An array over a mapping, of which is known that it fits and that the dtype is sound."""
     # A Mapping has the buffer protocol, which numpy's stubs do not know of in general.
-    return np.ndarray(lengths, element, mapping, offset, order=order_of(order))  # type: ignore[arg-type]
+    return np.ndarray(shape, dtype, mapping, offset, order=order)  # type: ignore[arg-type]

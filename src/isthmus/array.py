@@ -220,8 +220,7 @@ class Array:
             dtype = _dtype.decode(text)
             if dtype.itemsize != itemsize:
                 raise ValueError(f"{dtype} has {dtype.itemsize} bytes, not {itemsize}")
-            order = "F" if fortran else "C"
-            values = _dtype.view(mapping, shape, dtype, offset, order)
+            values = _dtype.over(mapping, shape, dtype, offset, "F" if fortran else "C")
         except ValueError as error:
             segment.close()
             raise CorruptError(
