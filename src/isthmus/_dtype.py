@@ -202,4 +202,4 @@ def over(
 ) -> np.ndarray[Any, Any]:
     """An array over a mapping, of which is known that it fits and that the dtype is sound."""
     # A Mapping has the buffer protocol, which numpy's stubs do not know of in general.
-    return np.ndarray(shape, dtype, mapping, offset, order=order)  # type: ignore[arg-type]
+    return np.ndarray(shape, dtype, mapping, offset, order=order)  # type: ignore[arg-type, unused-ignore]
