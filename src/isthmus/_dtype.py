@@ -159,6 +159,11 @@ def shape_of(shape: SupportsIndex | tuple[SupportsIndex, ...]) -> tuple[int, ...
     return lengths
 
 
+def check_dimensions(shape: tuple[int, ...]) -> None:
+    """ValueError if these are more dimensions than this numpy can have."""
+    np.empty((0,) * len(shape))
+
+
 def order_of(order: str) -> Literal["C", "F"]:
     if order == "C":
         return "C"

@@ -83,7 +83,8 @@ class Array:
                 and control character counts as three. None makes an anonymous array, which
                 reaches other processes by fork or as an argument of `multiprocessing` and
                 goes with the last of them; it takes a shape and none of the options below `order`.
-            shape: lengths of the dimensions, at most 64; None attaches only.
+            shape: lengths of the dimensions, at most 64 (32 before numpy 2); None attaches
+                only.
             dtype: any numpy dtype without Python objects, structured ones included;
                 float64 if a shape is given without a dtype.
             order: ``"C"`` (default) or ``"F"``, for a new array; an existing one must have it
@@ -224,7 +225,8 @@ class Array:
         except ValueError as error:
             segment.close()
             raise CorruptError(
-                f"{_what(name)} has an element type that cannot be used ({error}); unlink it",
+                f"{_what(name)} has a shape or element type that numpy cannot use here ({error}); "
+                "unlink it",
                 name=name,
             ) from None
         self._name = name
@@ -369,6 +371,8 @@ class _Plan:
         text = _dtype.encode(self.dtype)
         try:
             self.layout = memory.ArrayPlan(text, self.dtype.itemsize, self.shape, self.order == "F")
+            # Before anything has been made, since numpy is asked to show it afterwards.
+            _dtype.check_dimensions(self.shape)
         except (OSError, OverflowError):
             raise _explain.too_large(self.what, name, self.shape, str(self.dtype)) from None
         except ValueError as error:

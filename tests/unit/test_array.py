@@ -114,13 +114,26 @@ def test_fortran_order_is_kept(name: str) -> None:
         array.unlink()
 
 
-@pytest.mark.parametrize("shape", [(), 0, (0, 3), (3, 0), 1, (1,) * 64])
+@pytest.mark.parametrize("shape", [(), 0, (0, 3), (3, 0), 1, (1,) * 32])
 def test_scalars_empty_and_many_dimensional_arrays_work(name: str, shape: object) -> None:
     with Array(name, shape, "u2") as array, Array(name) as same:  # type: ignore[arg-type]
         assert same.np.shape == array.np.shape == array.shape
         array.np[...] = 3
         assert (same.np == 3).all()
         array.unlink()
+
+
+def test_dimensions_beyond_what_numpy_can_have_are_refused_before_anything_is_made(
+    name: str,
+) -> None:
+    most = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32
+    with Array(name, (1,) * most) as array:
+        assert array.np.ndim == most
+        array.unlink()
+    for dimensions in (most + 1, 64 + 1):
+        with pytest.raises(isthmus.ArgumentError, match="dimension"):
+            Array.create(name, (1,) * dimensions)
+        assert not os.path.exists(f"/dev/shm/isthmus.{name}")
 
 
 @pytest.mark.parametrize(
