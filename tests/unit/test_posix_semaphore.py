@@ -359,6 +359,7 @@ def test_a_semaphore_in_a_buffer_counts(pshared: bool) -> None:
     with pytest.raises(BlockingIOError) as caught:
         posix.sem_trywait(sem)
     assert caught.value.filename is None
+    assert str(caught.value) == f"[Errno {errno.EAGAIN}] {os.strerror(errno.EAGAIN)}"
     posix.sem_destroy(sem)
 
 

@@ -45,13 +45,14 @@ cdef dict words = {}
 
 
 cdef int fail(int error, object name) except -1:
-    """Raise the OSError of `error`, about the object `name` (text, path, key or id)."""
+    """Raise the OSError of `error`, about the object `name` (text, path, key, id or None)."""
     text = words.get(error)
     if text is None:
         text = words[error] = _os.strerror(error)
     exception = OSError(error, text)
     # Not as the third argument: BlockingIOError would take a number for something else.
-    exception.filename = name
+    if name is not None:
+        exception.filename = name
     raise exception
 
 
