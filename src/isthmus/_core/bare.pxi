@@ -5,7 +5,7 @@ from collections import namedtuple as _namedtuple
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EINTR, errno
-from libc.math cimport ceil, floor
+from libc.math cimport INFINITY, ceil, floor
 
 
 cdef extern from "Python.h":
@@ -72,7 +72,11 @@ cdef long long whole(object value, str what, long long low, long long high) exce
 
 cdef int seconds(object value, str what, timespec *to) except -1:
     """A number of seconds, rounded up to nanoseconds; what is negative becomes 0."""
-    cdef double number = value
+    cdef double number
+    try:
+        number = value
+    except OverflowError:
+        number = INFINITY
     if not number < 9e18:
         raise ValueError(f"{what} must be a number of seconds below 9e18, not {value}")
     if number < 0:
