@@ -10,6 +10,7 @@ import time
 import weakref
 from typing import Any
 
+import numpy as np
 import pytest
 from bare_calls import Background, Stop, child, presses_ctrl_c, signals, stop, until, waiters
 
@@ -396,6 +397,18 @@ def test_the_handle_keeps_the_buffer(posix_name: str) -> None:
     memory.clear()
 
 
+def test_a_buffer_that_refers_to_its_handle_is_collected() -> None:
+    class Memory(bytearray):
+        sem: posix.Semaphore
+
+    memory = Memory(SIZEOF_SEM_T)
+    memory.sem = posix.sem_init(memory)
+    gone = weakref.ref(memory)
+    del memory
+    gc.collect()
+    assert gone() is None
+
+
 def test_the_handle_outlives_the_region() -> None:
     flags = posix.MAP_SHARED | posix.MAP_ANONYMOUS
     region = posix.mmap(4096, posix.PROT_READ | posix.PROT_WRITE, flags)
@@ -432,7 +445,8 @@ def test_an_offset_that_is_none_is_refused(bad: int) -> None:
 
 def test_memory_that_cannot_be_written_is_refused() -> None:
     bad: Any
-    for bad in (bytes(64), memoryview(bytes(64)), memoryview(bytearray(128))[::2]):
+    scattered = np.zeros(128, "u1")[::2]
+    for bad in (bytes(64), memoryview(bytes(64)), memoryview(bytearray(128))[::2], scattered):
         with pytest.raises(BufferError):
             posix.sem_init(bad)
     bad = 5

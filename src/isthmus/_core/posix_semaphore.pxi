@@ -27,13 +27,15 @@ cdef class Semaphore(Handle):
 
     cdef sem_t *sem
     cdef bint named
-    cdef Py_buffer view
+    # A memoryview of where it is, if it has no name. Not a Py_buffer: the garbage collector
+    # could not see what that refers to, and would never free a buffer that refers to this.
+    cdef object buffer
     cdef object __weakref__
 
     cdef int release(self) noexcept:
         if self.named:
             return errno if c_sem_close(self.sem) else 0
-        PyBuffer_Release(&self.view)
+        self.buffer = None
         return 0
 
     def __dealloc__(self):
@@ -104,15 +106,16 @@ cdef Semaphore placed(object buffer, object offset):
     """A handle for the semaphore at `offset` of a writable buffer, which it keeps alive."""
     cdef Py_ssize_t start = whole(offset, "offset", 0, LLONG_MAX)
     cdef Semaphore handle = Semaphore.__new__(Semaphore)
-    PyObject_GetBuffer(buffer, &handle.view, PyBUF_SIMPLE | PyBUF_WRITABLE)
+    handle.buffer = PyMemoryView_GetContiguous(buffer, PyBUF_WRITE, b"C")
     handle.shut = False
-    cdef Py_ssize_t size = handle.view.len
+    cdef Py_buffer *view = PyMemoryView_GET_BUFFER(handle.buffer)
+    cdef Py_ssize_t size = view.len
     if start > size or size - start < <Py_ssize_t>sizeof(sem_t):
         raise ValueError(
             f"a semaphore of {sizeof(sem_t)} bytes at offset {start} does not fit into "
             f"a buffer of {size} bytes"
         )
-    cdef uintptr_t address = <uintptr_t>handle.view.buf + <uintptr_t>start
+    cdef uintptr_t address = <uintptr_t>view.buf + <uintptr_t>start
     if address % SEM_ALIGNMENT:
         raise ValueError(
             f"a semaphore needs an address that is a multiple of {SEM_ALIGNMENT}; "
