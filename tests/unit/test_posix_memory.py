@@ -317,6 +317,17 @@ def test_an_address_that_is_taken_is_an_error_and_a_free_one_is_used() -> None:
     assert posix.mmap(PAGE, READ_WRITE, flags, address=address).address == address
 
 
+def test_memory_at_address_zero_is_unmapped_as_any_other() -> None:
+    flags = MAP_PRIVATE | MAP_ANONYMOUS | posix.MAP_FIXED_NOREPLACE
+    try:
+        region = posix.mmap(PAGE, READ_WRITE, flags, address=0)
+    except PermissionError:
+        pytest.skip("this user may not map address zero")
+    assert region.address == 0
+    posix.munmap(region)
+    assert not is_mapped(0)
+
+
 def test_a_given_back_region_cannot_be_used() -> None:
     region = posix.mmap(PAGE, READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
     address = region.address

@@ -27,6 +27,8 @@ cdef int check(int result) except -1:
 
 
 cdef enum:
+    # The address does not tell whether there is a mapping: zero can be one.
+    NOT_MAPPED
     BY_MMAP
     BY_SHMAT
 
@@ -50,11 +52,9 @@ cdef class Mapping:
         raise TypeError("mappings are made by the functions of this module")
 
     def __dealloc__(self):
-        if self.data is NULL:
-            return
         if self.origin == BY_SHMAT:
             isthmus_os_sysv_detach(self.data)
-        else:
+        elif self.origin == BY_MMAP:
             isthmus_os_unmap(self.data, self.size)
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
