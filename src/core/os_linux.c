@@ -303,7 +303,17 @@ int isthmus_os_populate(const void *data, size_t size)
 
 int isthmus_os_unmap(void *data, size_t size)
 {
-    STEP(munmap(data, size));
+    ISTHMUS_KILL_POINT();
+    int error = result(munmap(data, size));
+    /*
+     * mmap() rounds a size up to whole huge pages, munmap() refuses a part of one, and nobody says
+     * how large they are. A size that is too small still ends inside a page and is refused as
+     * well, so the first one that is not refused is what is mapped, and no more.
+     */
+    for (size_t page = 4096; error == -EINVAL && page; page *= 2)
+        error = result(munmap(data, (size + page - 1) & ~(page - 1)));
+    ISTHMUS_KILL_POINT();
+    return error;
 }
 
 int isthmus_os_flush(void *data, size_t size, int flags)

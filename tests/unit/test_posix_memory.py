@@ -328,6 +328,16 @@ def test_memory_at_address_zero_is_unmapped_as_any_other() -> None:
     assert not is_mapped(0)
 
 
+def test_part_of_a_huge_page_is_unmapped_as_a_whole_one() -> None:
+    try:
+        region = posix.mmap(PAGE, READ_WRITE, MAP_SHARED | MAP_ANONYMOUS | posix.MAP_HUGETLB)
+    except OSError as error:
+        pytest.skip(f"no huge pages to be had: {error}")
+    address = region.address
+    posix.munmap(region)
+    assert not is_mapped(address)
+
+
 def test_a_given_back_region_cannot_be_used() -> None:
     region = posix.mmap(PAGE, READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
     address = region.address
