@@ -129,7 +129,7 @@ def test_a_first_value_that_is_too_large_is_an_error(posix_name: str) -> None:
         opened(posix_name, posix.SEM_VALUE_MAX + 1)
     assert caught.value.errno == errno.EINVAL
     with pytest.raises(OSError) as caught:
-        posix.sem_init(bytearray(SIZEOF_SEM_T), posix.SEM_VALUE_MAX + 1)
+        posix.sem_init(bytearray(SIZEOF_SEM_T), value=posix.SEM_VALUE_MAX + 1)
     assert caught.value.errno == errno.EINVAL
 
 
@@ -140,7 +140,7 @@ def test_a_value_that_is_no_value_is_refused(bad: int) -> None:
     with pytest.raises(ValueError, match="mode"):
         posix.sem_open("/never", O_CREAT, bad)
     with pytest.raises(ValueError, match="value"):
-        posix.sem_init(bytearray(SIZEOF_SEM_T), bad)
+        posix.sem_init(bytearray(SIZEOF_SEM_T), value=bad)
 
 
 @pytest.mark.parametrize("use", USES)
@@ -356,7 +356,7 @@ def test_a_handle_works_in_a_child_after_a_fork(posix_name: str, run_python: Any
 
 @pytest.mark.parametrize("pshared", [True, False])
 def test_a_semaphore_in_a_buffer_counts(pshared: bool) -> None:
-    sem = posix.sem_init(bytearray(SIZEOF_SEM_T), 1, pshared)
+    sem = posix.sem_init(bytearray(SIZEOF_SEM_T), pshared, 1)
     assert sem.name is None
     posix.sem_wait(sem)
     with pytest.raises(BlockingIOError) as caught:
@@ -366,14 +366,21 @@ def test_a_semaphore_in_a_buffer_counts(pshared: bool) -> None:
     posix.sem_destroy(sem)
 
 
+def test_the_arguments_of_a_semaphore_in_a_buffer_are_in_the_order_of_c() -> None:
+    shared_and_empty = posix.sem_init(bytearray(SIZEOF_SEM_T), True, 0)
+    assert posix.sem_getvalue(shared_and_empty) == 0
+    private_and_full = posix.sem_init(bytearray(SIZEOF_SEM_T), False, 1)
+    assert posix.sem_getvalue(private_and_full) == 1
+
+
 def test_another_process_waits_on_one_in_shared_memory(posix_name: str, run_python: Any) -> None:
     fd = posix.shm_open(posix_name, posix.O_CREAT | posix.O_RDWR)
     posix.ftruncate(fd, 4096)
     both = posix.PROT_READ | posix.PROT_WRITE
     region = posix.mmap(4096, both, posix.MAP_SHARED, fd)
     os.close(fd)
-    ping = posix.sem_init(region.buf, 0, offset=64)
-    pong = posix.sem_init(region.buf, 0, offset=128)
+    ping = posix.sem_init(region.buf, offset=64)
+    pong = posix.sem_init(region.buf, offset=128)
     program = """
     import sys
     from isthmus import posix
@@ -390,7 +397,7 @@ def test_another_process_waits_on_one_in_shared_memory(posix_name: str, run_pyth
 
 def test_the_handle_keeps_the_buffer(posix_name: str) -> None:
     memory = bytearray(SIZEOF_SEM_T)
-    sem = posix.sem_init(memory, 1)
+    sem = posix.sem_init(memory, value=1)
     with pytest.raises(BufferError):
         memory.clear()
     posix.sem_destroy(sem)
@@ -412,7 +419,7 @@ def test_a_buffer_that_refers_to_its_handle_is_collected() -> None:
 def test_the_handle_outlives_the_region() -> None:
     flags = posix.MAP_SHARED | posix.MAP_ANONYMOUS
     region = posix.mmap(4096, posix.PROT_READ | posix.PROT_WRITE, flags)
-    sem = posix.sem_init(region.buf, 1)
+    sem = posix.sem_init(region.buf, value=1)
     posix.munmap(region)
     del region
     gc.collect()

@@ -125,7 +125,7 @@ cdef Semaphore placed(object buffer, object offset):
     return handle
 
 
-def sem_init(buffer, value=0, pshared=True, offset=0):
+def sem_init(buffer, pshared=True, value=0, offset=0):
     """Make a semaphore in SIZEOF_SEM_T bytes of a writable buffer, at `offset`: a Semaphore.
 
     `pshared`: other processes may use it; the buffer must then be shared memory. Whoever
