@@ -338,6 +338,45 @@ def test_part_of_a_huge_page_is_unmapped_as_a_whole_one() -> None:
     assert not is_mapped(address)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "posix.mmap(2**22, 3, posix.MAP_PRIVATE | posix.MAP_ANONYMOUS | posix.MAP_POPULATE)",
+        "posix.shm_unlink(names.pop())",
+    ],
+)
+def test_other_threads_run_during_a_call_that_may_take_long(
+    posix_name: str, run_python: Any, call: str
+) -> None:
+    # With this interval no thread gives way: the other one runs when a call lets it, or never.
+    program = f"""
+    import os, sys, threading
+    from isthmus import posix
+
+    names = [f"{{sys.argv[1]}}-{{n}}" for n in range(500)]
+    for name in names:
+        fd = posix.shm_open(name, posix.O_CREAT | posix.O_RDWR)
+        os.write(fd, bytes(2**14))
+        os.close(fd)
+    go, ran = threading.Lock(), []
+    go.acquire()
+    thread = threading.Thread(target=lambda: go.acquire() and ran.append(1))
+    thread.start()
+    sys.setswitchinterval(1000)
+    go.release()
+    for _ in range(500):
+        {call}
+        if ran:
+            break
+    print(ran)
+    sys.setswitchinterval(0.005)
+    thread.join()
+    for name in names:
+        posix.shm_unlink(name)
+    """
+    assert run_python(program, posix_name) == "[1]\n"
+
+
 def test_a_given_back_region_cannot_be_used() -> None:
     region = posix.mmap(PAGE, READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
     address = region.address

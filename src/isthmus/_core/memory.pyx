@@ -278,7 +278,11 @@ def map_shared(int fd, size_t size, bint readonly):
 def map_exact(uintptr_t hint, size_t size, int protection, int flags, int fd, uint64_t offset):
     """mmap(2) as it is. PROT_READ is 1, PROT_WRITE is 2 on every system."""
     cdef void *data = NULL
-    check(isthmus_os_map_exact(<void *>hint, size, protection, flags, fd, offset, &data))
+    cdef int error
+    # MAP_POPULATE and MAP_LOCKED fetch every page.
+    with nogil:
+        error = isthmus_os_map_exact(<void *>hint, size, protection, flags, fd, offset, &data)
+    check(error)
     return new_mapping(data, size, not protection & 2, BY_MMAP, protection & 1)
 
 

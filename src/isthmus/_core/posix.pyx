@@ -154,8 +154,14 @@ def shm_unlink(name):
     Raises OSError about `name`: FileNotFoundError, PermissionError.
     """
     cdef bytes text = encoded(name)
-    if c_shm_unlink(text):
-        fail(errno, name)
+    cdef const char *c_name = text
+    cdef int failed, error
+    # The last name of large memory: freeing it takes a while.
+    with nogil:
+        failed = c_shm_unlink(c_name)
+        error = errno
+    if failed:
+        fail(error, name)
 
 
 def ftruncate(fd, length):
