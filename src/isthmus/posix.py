@@ -33,7 +33,12 @@ __all__ = [
     "ALIGNOF_SEM_T",
     "CLOCK_MONOTONIC",
     "CLOCK_REALTIME",
+    "MAP_32BIT",
+    "MAP_ANON",
     "MAP_ANONYMOUS",
+    "MAP_DENYWRITE",
+    "MAP_EXECUTABLE",
+    "MAP_FILE",
     "MAP_FIXED",
     "MAP_FIXED_NOREPLACE",
     "MAP_GROWSDOWN",
@@ -50,6 +55,7 @@ __all__ = [
     "MAP_SHARED_VALIDATE",
     "MAP_STACK",
     "MAP_SYNC",
+    "MAP_UNINITIALIZED",
     "MQ_PRIO_MAX",
     "MS_ASYNC",
     "MS_INVALIDATE",
@@ -205,6 +211,18 @@ MAP_SYNC: Final = _core.MAP_SYNC
 MAP_STACK: Final = _core.MAP_STACK
 #: Memory that grows downwards when the page below it is touched.
 MAP_GROWSDOWN: Final = _core.MAP_GROWSDOWN
+#: In the lowest 2 GiB; x86 only, 0 elsewhere.
+MAP_32BIT: Final = _core.MAP_32BIT
+#: Do not clear new anonymous memory; kernels without it (nearly all) ignore it.
+MAP_UNINITIALIZED: Final = _core.MAP_UNINITIALIZED
+#: The older name of MAP_ANONYMOUS.
+MAP_ANON: Final = _core.MAP_ANON
+#: 0: what is not MAP_ANONYMOUS is a file anyway.
+MAP_FILE: Final = _core.MAP_FILE
+#: Ignored by Linux.
+MAP_DENYWRITE: Final = _core.MAP_DENYWRITE
+#: Ignored by Linux.
+MAP_EXECUTABLE: Final = _core.MAP_EXECUTABLE
 
 # ---- flags of msync: one of the first two ------------------------------------------
 

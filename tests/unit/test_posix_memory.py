@@ -264,6 +264,16 @@ def test_writing_to_what_is_open_for_reading_is_refused(posix_name: str) -> None
     os.close(fd)
 
 
+def test_each_flag_of_the_manual_page_is_there() -> None:
+    assert posix.MAP_ANON == MAP_ANONYMOUS
+    assert posix.MAP_FILE == 0
+    none = posix.MAP_DENYWRITE | posix.MAP_EXECUTABLE | posix.MAP_UNINITIALIZED
+    low = posix.mmap(PAGE, READ_WRITE, MAP_PRIVATE | posix.MAP_ANON | posix.MAP_32BIT | none)
+    assert len(low) == PAGE
+    if posix.MAP_32BIT:
+        assert low.address < 2**31
+
+
 def test_a_private_mapping_keeps_what_is_written_to_itself(posix_name: str) -> None:
     fd = opened(posix_name)
     shared = posix.mmap(PAGE, READ_WRITE, MAP_SHARED, fd)
