@@ -49,21 +49,18 @@ cdef class Handle:
             self.release()
 
     @cython.final
-    cdef int close(self, bint idle) except -1:
-        """Mark it; `idle`: only if nobody is using it, else OSError(EBUSY)."""
+    cdef int close(self) except -1:
+        """Mark it, and let go of what is behind it unless somebody is using it."""
         cdef bint shut, unused
         cdef int error = 0
         with cython.critical_section(self):
             shut = self.shut
             unused = self.users == 0
-            if unused or not idle:
-                self.shut = True
+            self.shut = True
         if shut:
             raise ValueError(f"{self!r} cannot be closed again")
         if unused:
             error = self.release()
-        elif idle:
-            error = EBUSY
         if error:
             fail(error, self.name)
         return 0

@@ -123,7 +123,7 @@ def mq_close(MessageQueue mqd not None, /):
     A thread that waits on it keeps waiting: the descriptor is closed when the last such
     call returns. Any other use, a second close too, raises ValueError.
     """
-    mqd.close(False)
+    mqd.close()
 
 
 def mq_unlink(name):

@@ -89,7 +89,7 @@ def sem_close(Semaphore sem not None, /):
     the last such call returns. Any other use, a second close too, raises ValueError.
     A handle from sem_init() or sem_at() lets go of its buffer; the semaphore in it lives on.
     """
-    sem.close(False)
+    sem.close()
 
 
 def sem_unlink(name):

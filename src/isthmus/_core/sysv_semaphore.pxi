@@ -88,7 +88,7 @@ def semop(semid, sops, /):
 def semtimedop(semid, sops, timeout, /):
     """Like semop(), for at most `timeout` seconds; then BlockingIOError (EAGAIN).
 
-    None waits for ever. Time spent in signal handlers counts.
+    None waits for ever; below 0 counts as 0. Time spent in signal handlers counts.
     """
     operate(semid, sops, timeout)
 
