@@ -237,8 +237,9 @@ MS_INVALIDATE: Final = _core.MS_INVALIDATE
 
 #: The largest value of a semaphore.
 SEM_VALUE_MAX: Final = _core.SEM_VALUE_MAX
-#: How many bytes sem_init() needs, and what their address must be a multiple of.
+#: How many bytes sem_init() needs.
 SIZEOF_SEM_T: Final = _core.SIZEOF_SEM_T
+#: What the address of those bytes must be a multiple of.
 ALIGNOF_SEM_T: Final = _core.ALIGNOF_SEM_T
 #: The time of day, as time.time() has it; it jumps when somebody sets it.
 CLOCK_REALTIME: Final = _core.CLOCK_REALTIME
