@@ -34,6 +34,13 @@ def name() -> Iterator[str]:
     assert not left, "the test left these behind"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever starts a Python takes more than a quarter of a second on a busy machine."""
+    for item in items:
+        if "run_python" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 RunPython = Callable[..., str]
 
 # Becomes another user from inside: that user may not be able to read this Python's files, so

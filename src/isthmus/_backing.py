@@ -101,6 +101,12 @@ class Backing:
     def unlink(self) -> None:
         raise UnsupportedError(f"{self.what} has no name to remove", name=self.name)
 
+    def again(self, size: int) -> tuple[Backing, Mapping]:
+        """The same object, opened once more in this process."""
+        reopen, arguments = self.reduce(size)
+        found: tuple[Backing, Mapping] = reopen(*arguments)
+        return found
+
     def reduce(self, size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """How another process maps the same object, of which `size` bytes are mapped here.
 
@@ -216,6 +222,11 @@ class MemoryBacking(Backing):
             return memory.map_shared(reading.fileno(), size, True)
         except OSError as error:
             raise _explain.general(error, f"mapping {self.what}", self.name) from None
+
+    def again(self, size: int) -> tuple[Backing, Mapping]:
+        duplicate = memory.Descriptor(os.dup(self.fileno()))
+        backing = MemoryBacking(duplicate, None, self.what, self.readonly)
+        return backing, backing.map(size)
 
     def reduce(self, size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         # Travels as a descriptor: only to processes that multiprocessing can pass one to.

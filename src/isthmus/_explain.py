@@ -123,7 +123,7 @@ def creating(
     if code in (errno.EACCES, errno.EPERM):
         return errors.AccessError(
             f"{user_text(os.geteuid())} may not create {what} in {folder}, or not give it "
-            "this owner or group",
+            "this owner or group, or that file system has no links",
             name=name,
             errno=code,
         )

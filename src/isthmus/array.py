@@ -241,7 +241,7 @@ class Array:
     def np(self) -> numpy.ndarray[Any, Any]:
         """The array itself, over the shared memory. ClosedError after `close`."""
         values = self._np
-        if values is None:
+        if values is None or self._segment.closed:
             raise ClosedError(f"{_what(self._name)} has been closed", name=self._name)
         return values
 
@@ -330,6 +330,17 @@ class Array:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __copy__(self) -> Self:
+        """Another handle to the same array, as pickling makes one; no copy of the elements."""
+        self.np  # noqa: B018 - raises when closed
+        same = type(self).__new__(type(self))
+        backing, mapping = self._segment._backing.again(self._segment.size)
+        same._adopt(self._name, Segment._over(backing, mapping), mapping)
+        return same
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self.__copy__()
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         self.np  # noqa: B018 - raises when closed

@@ -12,6 +12,7 @@ from isthmus.errors import (
     ArgumentError,
     ClosedError,
     InUseError,
+    IsthmusError,
     SizeError,
 )
 
@@ -296,8 +297,14 @@ class Segment:
     def _open(self) -> Mapping:
         mapping = self._mapping
         if mapping is None:
-            raise ClosedError(f"{self._backing.what} has been closed", name=self.name)
+            raise self._not_open()
         return mapping
+
+    def _not_open(self) -> IsthmusError:
+        what = self._backing.what
+        if self.closed:
+            return ClosedError(f"{what} has been closed", name=self.name)
+        return InUseError(f"{what} is just being made smaller by another thread", name=self.name)
 
     @property
     def name(self) -> str | None:
@@ -350,12 +357,12 @@ class Segment:
     @property
     def closed(self) -> bool:
         """Whether `close` has been called."""
-        return self._mapping is None
+        return self._mapping is None and self._backing.descriptor.closed
 
     @property
     def deferred(self) -> bool:
         """Whether it is closed and yet mapped, because something made from it is still alive."""
-        return self._mapping is None and any(each() is not None for each in self._remains)
+        return self.closed and any(each() is not None for each in self._remains)
 
     def fileno(self) -> int:
         """The open file descriptor. UnsupportedError for System V memory, which has none."""
@@ -626,6 +633,14 @@ class Segment:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __copy__(self) -> Self:
+        """Another handle to the same object, as pickling makes one, without leaving the process."""
+        self._open()
+        return self._over(*self._backing.again(self._size))
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self.__copy__()
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         self._open()

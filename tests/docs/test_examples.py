@@ -90,6 +90,7 @@ def commands() -> list[str]:
     return sorted(found)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("command", commands())
 def test_commands_in_the_pages_work(command: str, tmp_path: Path) -> None:

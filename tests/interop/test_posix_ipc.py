@@ -10,6 +10,8 @@ from bare_calls import Background
 
 from isthmus import posix
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("posix_ipc")
 
 RunPython = Callable[..., str]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PYTHON = [sys.executable, "-P", str(EXAMPLES / "python" / "sample.py")]
 SAID = "child wrote 0xdbeebee\n"

@@ -14,6 +14,8 @@ import pytest
 
 from isthmus import Segment
 
+pytestmark = pytest.mark.slow
+
 posix_ipc = pytest.importorskip("posix_ipc")
 EXAMPLES = Path(__file__).parents[2] / "examples" / "c"
 

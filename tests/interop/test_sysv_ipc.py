@@ -9,6 +9,8 @@ from bare_calls import Background
 
 from isthmus import sysv
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("sysv_ipc")
 
 RunPython = Callable[..., str]

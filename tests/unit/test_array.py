@@ -214,6 +214,15 @@ def test_the_array_outlives_the_handle(name: str) -> None:
     assert not array.deferred
 
 
+def test_closing_the_segment_closes_the_array(name: str) -> None:
+    array = Array(name, 3)
+    array.unlink()
+    array.segment.close()
+    assert array.closed
+    with pytest.raises(isthmus.ClosedError):
+        array.np
+
+
 def test_numpy_takes_it_as_an_array(name: str) -> None:
     with Array(name, 3) as array:
         array.unlink()
@@ -300,6 +309,7 @@ def test_a_cut_off_array_is_truncated(name: str) -> None:
         array.unlink()
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 900), st.integers(0, 255)), max_size=20))
 def test_no_damage_crashes_whoever_attaches(edits: list[tuple[int, int]]) -> None:
@@ -328,6 +338,7 @@ def plain(dtype: np.dtype) -> bool:  # type: ignore[type-arg]
 DTYPES = (npst.scalar_dtypes() | npst.nested_dtypes(max_leaves=6)).filter(plain)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(DTYPES, npst.array_shapes(min_dims=0, min_side=0, max_dims=4, max_side=4), st.data())
 def test_any_dtype_comes_back_as_it_was(
@@ -364,6 +375,7 @@ def test_layouts_that_people_make_by_hand_are_kept() -> None:
         ]  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=100) | st.text(max_size=100).map(lambda text: text.encode()))
 def test_no_text_is_evaluated_or_crashes(text: bytes) -> None:

@@ -11,6 +11,8 @@ import textwrap
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 TINY = 'mount -t tmpfs -o "$0" tmpfs /dev/shm && exec "$@"'
 
 

@@ -50,6 +50,7 @@ def test_it_travels_over_a_unix_socket() -> None:
         assert (message, bytes(seg.buf[:3])) == (b"segment", b"abc")
 
 
+@pytest.mark.slow
 def test_it_is_inherited_by_programs_that_are_told_so() -> None:
     program = "import sys, isthmus; isthmus.Segment.from_fd(int(sys.argv[1])).buf[:2] = b'hi'"
     with Segment.anonymous(100) as seg:

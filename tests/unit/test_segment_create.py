@@ -261,6 +261,7 @@ def test_a_draft_appears_when_published_and_not_before(name: str, named: bool) -
     path.unlink()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(size=st.integers(1, 200_000), offset=st.integers(0, 200_000), data=st.binary(max_size=64))
 def test_bytes_written_here_are_read_there(size: int, offset: int, data: bytes) -> None:
@@ -277,6 +278,7 @@ def test_bytes_written_here_are_read_there(size: int, offset: int, data: bytes) 
             seg.unlink()
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_is_a_working_name_or_a_clear_error(text: str) -> None:

@@ -136,6 +136,7 @@ def test_a_file_beyond_the_limit_of_the_process_is_refused(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.integers(-10, 70_000), st.none() | st.integers(-10, 70_000), st.booleans())
 def test_flush_takes_any_bytes_inside_and_no_others(

@@ -44,6 +44,7 @@ def test_close_with_a_live_view_waits_for_it(name: str) -> None:
     seg.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [
@@ -253,6 +254,7 @@ def test_resizing_waits_for_who_is_at_it_and_ctrl_c_ends_the_wait(
     assert run_python(program, name) == "interrupted 10\n20\n"
 
 
+@pytest.mark.slow
 def test_those_who_share_a_handle_resize_one_after_the_other_too(
     name: str, run_python: Callable[..., str]
 ) -> None:
@@ -279,6 +281,7 @@ def test_those_who_share_a_handle_resize_one_after_the_other_too(
     assert run_python(program, name) == "interrupted 10\n20\n20\n"
 
 
+@pytest.mark.slow
 def test_what_is_being_mapped_after_growing_cannot_be_cut_off_by_another_thread(
     name: str, run_python: Callable[..., str]
 ) -> None:
