@@ -281,7 +281,7 @@ def mmap(
     size = _region.number(length, "length")
     protection = _region.number(prot, "prot", 0, _region.INT_MAX)
     bits = _region.number(flags, "flags", 0, 2**32 - 1)
-    descriptor = _region.number(fd, "fd", -1, _region.INT_MAX)
+    descriptor = _region.number(fd, "fd", -_region.INT_MAX - 1, _region.INT_MAX)
     start = _region.number(offset, "offset")
     hint = _region.number(address, "address")
     if bits & MAP_FIXED:

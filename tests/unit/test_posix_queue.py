@@ -157,7 +157,9 @@ def test_a_nul_in_a_name_is_refused(call: Any) -> None:
         call("/a\0b")
 
 
-@pytest.mark.parametrize("attr", [MqAttr(), MqAttr(0, 8), MqAttr(8, 0), MqAttr(2**40, 8)])
+@pytest.mark.parametrize(
+    "attr", [MqAttr(), MqAttr(0, 8), MqAttr(-1, 8), MqAttr(8, -1), MqAttr(2**40, 8)]
+)
 def test_a_queue_of_no_messages_or_too_many_is_an_error(queue_name: str, attr: MqAttr) -> None:
     with pytest.raises(OSError) as caught:
         posix.mq_open(queue_name, O_CREAT | O_RDWR, 0o600, attr)
@@ -165,7 +167,7 @@ def test_a_queue_of_no_messages_or_too_many_is_an_error(queue_name: str, attr: M
 
 
 def test_numbers_that_are_none_are_refused(queue_name: str) -> None:
-    for attr in (MqAttr(-1, 8), MqAttr(8, -1), MqAttr(2**70, 8)):
+    for attr in (MqAttr(2**70, 8), MqAttr(8, -(2**70))):
         with pytest.raises(ValueError, match=r"maxmsg|msgsize"):
             posix.mq_open(queue_name, O_CREAT | O_RDWR, 0o600, attr)
     mqd = opened(queue_name)

@@ -192,12 +192,12 @@ def test_a_key_that_leads_nowhere_is_reported(key: int) -> None:
 
 
 def test_a_set_of_no_semaphores_or_too_many_is_an_error(key: int) -> None:
-    for count in (0, 2**31 - 1):
+    for count in (-1, 0, 2**31 - 1):
         with pytest.raises(OSError) as caught:
             sysv.semget(key, count, IPC_CREAT | 0o600)
         assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, key)
     with pytest.raises(ValueError, match="nsems"):
-        sysv.semget(key, -1, IPC_CREAT)
+        sysv.semget(key, 2**31, IPC_CREAT)
 
 
 def test_an_unknown_command_is_refused(semid: int) -> None:

@@ -180,7 +180,7 @@ def ftruncate(fd, length):
     about `fd`: EBADF, EINVAL (not open for writing), EFBIG, EPERM (sealed).
     """
     cdef int c_fd = whole(fd, "fd", INT_MIN, INT_MAX)
-    cdef long long c_length = whole(length, "length", 0, LLONG_MAX)
+    cdef long long c_length = whole(length, "length", -LLONG_MAX - 1, LLONG_MAX)
     cdef int failed, error
     while True:
         with nogil:

@@ -95,8 +95,8 @@ def mq_open(name, oflag, mode=0o600, attr=None):
     memset(&wanted, 0, sizeof(wanted))
     if attr is not None:
         needed(attr, MqAttr, "mq_open")
-        wanted.mq_maxmsg = whole(attr.maxmsg, "maxmsg", 0, LLONG_MAX)
-        wanted.mq_msgsize = whole(attr.msgsize, "msgsize", 0, LLONG_MAX)
+        wanted.mq_maxmsg = whole(attr.maxmsg, "maxmsg", -LLONG_MAX - 1, LLONG_MAX)
+        wanted.mq_msgsize = whole(attr.msgsize, "msgsize", -LLONG_MAX - 1, LLONG_MAX)
         c_attr = &wanted
     while True:
         with nogil:

@@ -12,7 +12,7 @@ def semget(key, nsems, semflg=0):
     (IPC_EXCL), PermissionError, EINVAL (a bad number), ENOSPC (a limit).
     """
     cdef int32_t c_key = to_key(key)
-    cdef int count = whole(nsems, "nsems", 0, INT_MAX)
+    cdef int count = whole(nsems, "nsems", INT_MIN, INT_MAX)
     cdef int flags = whole(semflg, "semflg", INT_MIN, INT_MAX)
     cdef int id = c_semget(c_key, count, flags)
     if id < 0:
