@@ -73,6 +73,7 @@ check: tools build/main/installed build/main/check-group build/main/test-group
 	build/main/bin/mypy
 	cd build && main/bin/python -m mypy.stubtest --allowlist ../tools/stubtest-allow \
 	    --ignore-unused-allowlist isthmus._core.memory isthmus._core.posix isthmus._core.sysv
+	cd build && main/bin/python -m mypy --strict --cache-dir typing-cache ../tests/typing
 	tools/check-core build/main/bin
 	@echo "make check: everything passed"
 
