@@ -67,14 +67,14 @@ class Race:
     def table(self) -> Table:
         table = Table(title=self.title, title_justify="left", caption=f"Goal: {self.goal}",
                       caption_justify="left")  # fmt: skip
-        table.add_column("contender")
-        for column in ("median", "fastest", "p90", "isthmus takes, of this"):
+        table.add_column("contender", overflow="fold")
+        for column in ("median", "fastest", "p90", "isthmus / this"):
             table.add_column(column, justify="right")
         for contender in self.contenders:
             times = sorted(self.times[contender.label])
             p90 = times[int(len(times) * 0.9)]
             cells = [duration(value) for value in (statistics.median(times), times[0], p90)]
-            table.add_row(contender.label, *cells, f"{self.ratio(contender.label):.2f} x")
+            table.add_row(contender.label, *cells, f"{self.ratio(contender.label):.2f}")
         return table
 
     def record(self) -> dict[str, object]:

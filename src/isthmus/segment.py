@@ -121,7 +121,7 @@ class Segment(KernelCalls):
             MismatchError: with `exist_ok`, it exists with another size.
             AccessError, OwnerError: not permitted; with `exist_ok`, somebody else's.
 
-        Blocks only while the kernel finds and clears the pages (some 0.2 s per GiB).
+        Blocks only while the kernel finds and clears the pages (some 0.4 s per GiB).
         """
         bare = _arguments.posix_name(name)
         wanted = _arguments.size(size)
