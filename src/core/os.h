@@ -58,11 +58,11 @@ int isthmus_os_unlink(const char *path);
 int isthmus_os_mark_draft(int fd);
 int isthmus_os_unmark_draft(int fd);
 /*
- * Keep other processes from changing the size meanwhile, those that ask by this lock. Waits for
- * them; -EINTR when a signal comes. 0 also where the file system has no locks. Released by the
- * kernel when the holder dies.
+ * Keep others from changing the size meanwhile, those that ask by this lock: `shared` by whoever
+ * needs it to stay, else by whoever changes it. Waits for them; -EINTR when a signal comes. 0 also
+ * where the file system has no locks. Released by the kernel when the holder dies.
  */
-int isthmus_os_lock_size(int fd);
+int isthmus_os_lock_size(int fd, int shared);
 int isthmus_os_unlock_size(int fd);
 
 int isthmus_os_status(int fd, struct isthmus_os_status *status);

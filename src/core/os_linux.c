@@ -146,16 +146,21 @@ int isthmus_os_unmark_draft(int fd)
     return lock_byte(fd, F_OFD_SETLK, F_UNLCK, DRAFT_LOCK_OFFSET);
 }
 
-int isthmus_os_lock_size(int fd)
+/* Without locks in the file system, a size is as safe as the users' good manners. */
+static int lock_size(int fd, int command, short type)
 {
-    int error = lock_byte(fd, F_OFD_SETLKW, F_WRLCK, SIZE_LOCK_OFFSET);
+    int error = lock_byte(fd, command, type, SIZE_LOCK_OFFSET);
     return error == -ENOLCK || error == -EOPNOTSUPP || error == -ENOSYS ? 0 : error;
+}
+
+int isthmus_os_lock_size(int fd, int shared)
+{
+    return lock_size(fd, F_OFD_SETLKW, shared ? F_RDLCK : F_WRLCK);
 }
 
 int isthmus_os_unlock_size(int fd)
 {
-    int error = lock_byte(fd, F_OFD_SETLK, F_UNLCK, SIZE_LOCK_OFFSET);
-    return error == -ENOLCK || error == -EOPNOTSUPP || error == -ENOSYS ? 0 : error;
+    return lock_size(fd, F_OFD_SETLK, F_UNLCK);
 }
 
 static int fill_status(int failed, const struct stat *from, struct isthmus_os_status *to)

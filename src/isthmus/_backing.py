@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from abc import ABC, abstractmethod
 
 from isthmus import _arguments, _explain
 from isthmus._core import memory
@@ -22,12 +23,13 @@ from isthmus.errors import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from isthmus._core.memory import Descriptor, Mapping
 
 
-class Backing:
+class Backing(ABC):
     """Base: an object with a descriptor."""
 
     __slots__ = ("descriptor", "name", "readonly", "what")
@@ -71,6 +73,10 @@ class Backing:
         """For a ``with`` block around whatever changes the size; gives the descriptor for it."""
         return SizeLock(self)
 
+    def keeping_size(self) -> AbstractContextManager[object]:
+        """For a ``with`` block in which the size must stay what it is."""
+        return SizeLock(self, shared=True)
+
     def grow(self, fd: int, reserved: int, size: int) -> None:
         """Allocate the bytes from `reserved` to `size`; the object keeps its size on failure.
 
@@ -107,17 +113,19 @@ class Backing:
         found: tuple[Backing, Mapping] = reopen(*arguments)
         return found
 
+    @abstractmethod
     def reduce(self, size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """How another process maps the same object, of which `size` bytes are mapped here.
 
         (function, arguments) for pickle. Objects in memory are mapped whole, as large as they
         are by then; of a file, the part that is mapped here.
         """
-        raise NotImplementedError
 
 
 class SizeLock:
     """Alone among those who change the size of an object through isthmus.
+
+    `shared`: together with others who need that nobody changes it.
 
     Without that, giving back what a failed growth has allocated could cut off what somebody
     else has grown in the meantime. Waits for whoever is at it; the kernel ends the lock
@@ -127,18 +135,19 @@ class SizeLock:
     forked child) neither share nor can close halfway.
     """
 
-    __slots__ = ("_backing", "_descriptor")
+    __slots__ = ("_backing", "_descriptor", "_shared")
 
     _descriptor: Descriptor
 
-    def __init__(self, backing: Backing) -> None:
+    def __init__(self, backing: Backing, *, shared: bool = False) -> None:
         self._backing = backing
+        self._shared = shared
 
     def __enter__(self) -> int:
         backing = self._backing
         try:
-            self._descriptor = memory.reopen(backing.fileno())
-            memory.lock_size(self._descriptor.fileno())
+            self._descriptor = memory.reopen(backing.fileno(), backing.readonly)
+            memory.lock_size(self._descriptor.fileno(), self._shared)
         except OSError as error:
             raise _explain.general(error, f"resizing {backing.what}", backing.name) from None
         return self._descriptor.fileno()
@@ -271,6 +280,11 @@ class SysvBacking(Backing):
     def changing_size(self) -> SizeLock:
         raise UnsupportedError(f"{self.what} cannot change its size", name=self.name)
 
+    def keeping_size(self) -> AbstractContextManager[object]:
+        from contextlib import nullcontext
+
+        return nullcontext()  # nobody can change it
+
     def unlink(self) -> None:
         if self.readonly:
             raise AccessError(
@@ -278,15 +292,15 @@ class SysvBacking(Backing):
                 name=self.name,
             )
         try:
-            if memory.sysv_status(self.id)[6]:
-                raise NotFoundError(f"{self.what} has been removed already", name=self.name)
-            memory.sysv_remove(self.id)
-        except NotFoundError:
-            raise
+            removed = memory.sysv_status(self.id)[6]
+            if not removed:
+                memory.sysv_remove(self.id)
         except OSError as error:
             if error.errno in (errno.EINVAL, errno.EIDRM):
                 raise NotFoundError(f"{self.what} is gone already", name=self.name) from None
             raise _explain.unlinking(error, self.what, self.name) from None
+        if removed:
+            raise NotFoundError(f"{self.what} has been removed already", name=self.name)
 
     def reduce(self, size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return reopen_sysv, (self.id, self.name, self.what, self.readonly)

@@ -428,10 +428,11 @@ class Segment(KernelCalls):
         self._open()
         backing = self._backing
         if size is None:
-            wanted = backing.size()
-            if wanted == 0:
-                raise SizeError(f"{backing.what} has been cut to size 0", name=self.name)
-            self._remap(wanted)
+            with backing.keeping_size():
+                wanted = backing.size()
+                if wanted == 0:
+                    raise SizeError(f"{backing.what} has been cut to size 0", name=self.name)
+                self._remap(wanted)
             return
         wanted = _arguments.size(size)
         if backing.readonly:

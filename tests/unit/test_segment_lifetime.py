@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,20 @@ import pytest
 import isthmus
 from isthmus import Segment
 from isthmus._core import memory
+
+# A program with a segment, in which SIGALRM ends a wait as Ctrl-C does.
+INTERRUPTIBLE = """
+import os, signal, sys, threading
+import isthmus
+from isthmus._core import memory
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+seg = isthmus.Segment.create(sys.argv[1], 10)
+seg.unlink()
+"""
 
 
 def mapped(inode: int) -> bool:
@@ -232,14 +247,6 @@ def test_resizing_waits_for_who_is_at_it_and_ctrl_c_ends_the_wait(
     name: str, run_python: Callable[..., str]
 ) -> None:
     program = """
-        import os, signal, sys, threading
-        import isthmus
-        from isthmus._core import memory
-        def interrupt(*_):
-            raise KeyboardInterrupt
-        signal.signal(signal.SIGALRM, interrupt)
-        seg = isthmus.Segment.create(sys.argv[1], 10)
-        seg.unlink()
         other = os.open(f"/proc/self/fd/{seg.fileno()}", os.O_RDWR)
         memory.lock_size(other)
         signal.setitimer(signal.ITIMER_REAL, 0.05)
@@ -251,7 +258,7 @@ def test_resizing_waits_for_who_is_at_it_and_ctrl_c_ends_the_wait(
         seg.resize(20)
         print(seg.size)
     """
-    assert run_python(program, name) == "interrupted 10\n20\n"
+    assert run_python(INTERRUPTIBLE + textwrap.dedent(program), name) == "interrupted 10\n20\n"
 
 
 @pytest.mark.slow
@@ -259,13 +266,6 @@ def test_those_who_share_a_handle_resize_one_after_the_other_too(
     name: str, run_python: Callable[..., str]
 ) -> None:
     program = """
-        import os, signal, sys
-        import isthmus
-        def interrupt(*_):
-            raise KeyboardInterrupt
-        signal.signal(signal.SIGALRM, interrupt)
-        seg = isthmus.Segment.create(sys.argv[1], 10)
-        seg.unlink()
         with seg._backing.changing_size():
             signal.setitimer(signal.ITIMER_REAL, 0.05)
             try:
@@ -278,22 +278,16 @@ def test_those_who_share_a_handle_resize_one_after_the_other_too(
             seg.close()  # by another thread: the descriptor in use stays
             print(os.fstat(fd).st_size)
     """
-    assert run_python(program, name) == "interrupted 10\n20\n20\n"
+    assert run_python(INTERRUPTIBLE + textwrap.dedent(program), name) == "interrupted 10\n20\n20\n"
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "grow", ["seg.resize(10_000)", "os.ftruncate(seg.fileno(), 10_000); seg.resize()"]
+)
 def test_what_is_being_mapped_after_growing_cannot_be_cut_off_by_another_thread(
-    name: str, run_python: Callable[..., str]
+    name: str, run_python: Callable[..., str], grow: str
 ) -> None:
-    program = """
-        import signal, sys
-        import isthmus
-        from isthmus._core import memory
-        def interrupt(*_):
-            raise KeyboardInterrupt
-        signal.signal(signal.SIGALRM, interrupt)
-        seg = isthmus.Segment.create(sys.argv[1], 10)
-        seg.unlink()
+    program = f"""
         really_map = memory.map_shared
         def map_while_another_one_shrinks(*arguments):
             memory.map_shared = really_map
@@ -304,10 +298,10 @@ def test_what_is_being_mapped_after_growing_cannot_be_cut_off_by_another_thread(
                 print("it waits")
             return really_map(*arguments)
         memory.map_shared = map_while_another_one_shrinks
-        seg.resize(10_000)
+        {grow}
         print(seg.array()[-1])
     """
-    assert run_python(program, name) == "it waits\n0\n"
+    assert run_python(INTERRUPTIBLE + textwrap.dedent(program), name) == "it waits\n0\n"
 
 
 def test_a_segment_cut_to_nothing_by_others_cannot_be_taken_over(name: str) -> None:

@@ -129,7 +129,7 @@ cdef extern from "os.h" nogil:
     int isthmus_os_close(int fd)
     int os_status "isthmus_os_status"(int fd, isthmus_os_status *status)
     int isthmus_os_generation(int fd, const char *path, uint64_t *generation)
-    int isthmus_os_lock_size(int fd)
+    int isthmus_os_lock_size(int fd, int shared)
     int isthmus_os_unlock_size(int fd)
     int isthmus_os_truncate(int fd, uint64_t size)
     int isthmus_os_map(int fd, size_t size, int readonly, void **data)

@@ -249,12 +249,12 @@ def reopen(int fd, bint readonly=False):
     return Descriptor.__new__(Descriptor, check(isthmus_os_reopen(fd, readonly)))
 
 
-def lock_size(int fd):
-    """Wait until nobody else is changing the size of the object, and keep it so."""
+def lock_size(int fd, bint shared=False):
+    """Wait until nobody else is changing the size, and keep it so; `shared`: others may, too."""
     cdef int error
     while True:
         with nogil:
-            error = isthmus_os_lock_size(fd)
+            error = isthmus_os_lock_size(fd, shared)
         if error != -EINTR:
             check(error)
             return
