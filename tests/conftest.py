@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from bare_calls import key, msqid, posix_name, queue_name, semid, shmid
+
+__all__ = ["key", "msqid", "posix_name", "queue_name", "semid", "shmid"]  # fixtures
 
 SHM = Path("/dev/shm")
 # Longest that any process started by a test may take; far more than it needs.
