@@ -6,6 +6,7 @@ import mmap
 import os
 import subprocess
 import sys
+from functools import partial
 from multiprocessing import shared_memory
 
 import numpy as np
@@ -18,51 +19,31 @@ PAGE = 4096
 NAME = f"bench-{os.getpid()}"
 
 
-def create_isthmus(count: int) -> None:
+def create_isthmus(count: int, *, touch: bool = False) -> None:
     for _ in range(count):
         seg = isthmus.Segment.create(NAME, PAGE)
+        if touch:
+            seg.buf[0] = 1
         seg.close()
         seg.unlink()
 
 
-def create_stdlib(count: int) -> None:
+def create_stdlib(count: int, *, touch: bool = False) -> None:
     for _ in range(count):
         shm = shared_memory.SharedMemory(NAME, create=True, size=PAGE)
+        if touch:
+            shm.buf[0] = 1
         shm.close()
         shm.unlink()
 
 
-def create_posix_ipc(count: int) -> None:
+def create_posix_ipc(count: int, *, touch: bool = False) -> None:
     for _ in range(count):
         shm = posix_ipc.SharedMemory("/" + NAME, posix_ipc.O_CREX, size=PAGE)
         data = mmap.mmap(shm.fd, PAGE)
         shm.close_fd()
-        data.close()
-        shm.unlink()
-
-
-def create_and_touch_isthmus(count: int) -> None:
-    for _ in range(count):
-        seg = isthmus.Segment.create(NAME, PAGE)
-        seg.buf[0] = 1
-        seg.close()
-        seg.unlink()
-
-
-def create_and_touch_stdlib(count: int) -> None:
-    for _ in range(count):
-        shm = shared_memory.SharedMemory(NAME, create=True, size=PAGE)
-        shm.buf[0] = 1
-        shm.close()
-        shm.unlink()
-
-
-def create_and_touch_posix_ipc(count: int) -> None:
-    for _ in range(count):
-        shm = posix_ipc.SharedMemory("/" + NAME, posix_ipc.O_CREX, size=PAGE)
-        data = mmap.mmap(shm.fd, PAGE)
-        shm.close_fd()
-        data[0] = 1
+        if touch:
+            data[0] = 1
         data.close()
         shm.unlink()
 
@@ -127,9 +108,9 @@ def opening_races() -> list[Race]:
     touch = Race(
         "The same, writing one byte (so that all of them have allocated the page)",
         [
-            Contender("isthmus.Segment.create", create_and_touch_isthmus, 500),
-            Contender("multiprocessing.shared_memory", create_and_touch_stdlib, 500),
-            Contender("posix_ipc + mmap", create_and_touch_posix_ipc, 500),
+            Contender("isthmus.Segment.create", partial(create_isthmus, touch=True), 500),
+            Contender("multiprocessing.shared_memory", partial(create_stdlib, touch=True), 500),
+            Contender("posix_ipc + mmap", partial(create_posix_ipc, touch=True), 500),
         ],
         "for information",
     ).run()
