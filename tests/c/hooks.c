@@ -49,6 +49,8 @@ int __wrap_open64(const char *path, int flags, ...);
 int __real_fallocate(int fd, int mode, off_t offset, off_t length);
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t length);
 int __wrap_fallocate64(int fd, int mode, off_t offset, off_t length);
+int __real_munmap(void *data, size_t size);
+int __wrap_munmap(void *data, size_t size);
 
 static int open_hooked(const char *path, int flags, mode_t mode)
 {
@@ -100,4 +102,15 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t length)
 int __wrap_fallocate64(int fd, int mode, off_t offset, off_t length)
 {
     return __wrap_fallocate(fd, mode, offset, length);
+}
+
+int __wrap_munmap(void *data, size_t size)
+{
+    if (hooks && hooks->page && size % hooks->page) {
+        errno = EINVAL; /* what a kernel says of a part of a huge page */
+        return -1;
+    }
+    if (hooks)
+        hooks->unmapped = size;
+    return __real_munmap(data, size);
 }

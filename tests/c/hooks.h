@@ -1,6 +1,6 @@
 /*
  * Getting between the core and the system, in programs that link the core built
- * with kill points and wrap open() and fallocate() (see meson.build).
+ * with kill points and wrap open(), fallocate() and munmap() (see meson.build).
  */
 #ifndef HOOKS_H
 #define HOOKS_H
@@ -18,6 +18,8 @@ struct hooks {
     unsigned reservations;      /* calls to allocate since hooks_reset() */
     unsigned interruptions;     /* so many reservations to come end with EINTR */
     unsigned long long largest; /* and all those that are larger, unless 0 */
+    unsigned long page;         /* refuse to unmap what is not a multiple of this, unless 0 */
+    unsigned long unmapped;     /* the size that was last unmapped */
     char draft[PATH_MAX];       /* the last file that was made with a draft's name */
     void (*at_point)(unsigned); /* called at each kill point */
 };

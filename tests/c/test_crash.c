@@ -6,8 +6,10 @@
  * object's is free again, and the next creator succeeds.
  */
 #include "check.h"
+#include "draft.h"
 #include "fixture.h"
 #include "hooks.h"
+#include "os.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <isthmus/isthmus.h>
@@ -18,6 +20,8 @@
 #include <unistd.h>
 
 #define SIZE 20000u
+#define LARGER (SIZE + 5 * 4096u)
+#define SMALLER 5000u
 #define ELEMENTS 3000u
 #define OLD 0xa5 /* in the first byte of an object that was there before */
 #define MOST_POINTS 500u
@@ -37,6 +41,7 @@ struct operation {
     void (*run)(void);       /* in the child */
     enum after after_death;  /* what the name may stand for */
     enum after when_through; /* and after a child that was not killed */
+    size_t least, most;      /* size of a segment afterwards */
 };
 
 static const struct operation *current;
@@ -126,6 +131,37 @@ static void run_unlink(void)
     CHECK_OK(remove_name());
 }
 
+/* What Segment.resize does, step by step: on a description of its own, under the size lock. */
+static int open_for_resizing(void)
+{
+    CHECK_OK(attach());
+    int fd = isthmus_os_reopen(segment.fd, 0);
+    CHECK(fd >= 0);
+    CHECK_OK(isthmus_os_lock_size(fd, 0));
+    return fd;
+}
+
+static void run_grow(void)
+{
+    uint64_t reserved = SIZE, step = 4096;
+    int error, fd = open_for_resizing();
+    do
+        error = isthmus_draft_reserve_more(fd, &reserved, LARGER, &step);
+    while (error == -EINTR);
+    CHECK_OK(error);
+    CHECK_OK(isthmus_os_unlock_size(fd));
+    CHECK_OK(isthmus_os_close(fd));
+}
+
+static void run_shrink(void)
+{
+    int fd = open_for_resizing();
+    isthmus_os_unmap(segment.data, segment.size);
+    CHECK_OK(isthmus_os_truncate(fd, SMALLER));
+    CHECK_OK(isthmus_os_unlock_size(fd));
+    CHECK_OK(isthmus_os_close(fd));
+}
+
 static void run_all(void)
 {
     CHECK_OK(create());
@@ -141,7 +177,7 @@ static int is_there(void)
     return lstat(path, &found) == 0;
 }
 
-static void check_complete(int first)
+static void check_complete(int first, size_t least, size_t most)
 {
     struct stat found;
     CHECK_OK(attach());
@@ -156,11 +192,14 @@ static void check_complete(int first)
         CHECK_BYTES(array.dtype, plan.dtype, strlen(plan.dtype));
         CHECK_INT(found.st_size, 4096 + 8 * ELEMENTS);
     } else {
-        CHECK_UINT(segment.size, SIZE);
-        CHECK_INT(found.st_size, SIZE);
+        CHECK(segment.size >= least);
+        CHECK(segment.size <= most);
+        CHECK_INT(found.st_size, (off_t)segment.size);
+        /* Nobody lives who could be changing the size: this does not wait. */
+        CHECK_OK(isthmus_os_lock_size(segment.fd, 0));
     }
     CHECK(found.st_blocks * 512 >= found.st_size);
-    const size_t bytes = current->array ? 8 * ELEMENTS : SIZE;
+    const size_t bytes = current->array ? 8 * ELEMENTS : segment.size;
     CHECK_INT(first_byte()[0], first);
     for (size_t i = 1; i < bytes; i++)
         CHECK_INT(first_byte()[i], 0);
@@ -214,7 +253,7 @@ static unsigned check_aftermath(enum after allowed, uint64_t free_before)
     if (allowed != EITHER)
         CHECK_INT(is_there(), allowed == PRESENT);
     if (is_there())
-        check_complete(current->there_before ? OLD : 0);
+        check_complete(current->there_before ? OLD : 0, current->least, current->most);
     check_single_name();
     if (is_there())
         remove_object();
@@ -222,7 +261,7 @@ static unsigned check_aftermath(enum after allowed, uint64_t free_before)
 
     CHECK_OK(create());
     close_it();
-    check_complete(0);
+    check_complete(0, SIZE, SIZE);
     check_single_name();
     remove_object();
     CHECK(!is_there());
@@ -286,9 +325,9 @@ static unsigned exercise(const struct operation *operation)
 }
 
 #define WHAT(text, ...)                                                                            \
-    {"segment, " text, 0, __VA_ARGS__},                                                            \
+    {"segment, " text, 0, __VA_ARGS__, SIZE, SIZE},                                                \
     {                                                                                              \
-        "array, " text, 1, __VA_ARGS__                                                             \
+        "array, " text, 1, __VA_ARGS__, SIZE, SIZE                                                 \
     }
 
 static void whoever_dies_at_any_step_leaves_all_or_nothing(void)
@@ -305,6 +344,9 @@ static void whoever_dies_at_any_step_leaves_all_or_nothing(void)
         WHAT("attach", 0, 0, 1, run_attach, PRESENT, PRESENT),
         WHAT("attach, close twice", 0, 0, 1, run_attach_and_close, PRESENT, PRESENT),
         WHAT("attach, unlink", 0, 0, 1, run_unlink, EITHER, ABSENT),
+        {"segment, grow", 0, 0, 0, 1, run_grow, PRESENT, PRESENT, SIZE, LARGER},
+        {"segment, grow under signals", 0, 0, 3, 1, run_grow, PRESENT, PRESENT, SIZE, LARGER},
+        {"segment, shrink", 0, 0, 0, 1, run_shrink, PRESENT, PRESENT, SMALLER, SIZE},
         WHAT("create, unlink, close", 0, 0, 0, run_all, EITHER, ABSENT),
         WHAT("create, unlink, close, named draft", 1, 0, 0, run_all, EITHER, ABSENT),
     };

@@ -9,6 +9,7 @@
 #include <isthmus/isthmus.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -247,6 +248,23 @@ static void what_does_not_fit_takes_nothing_from_others_on_the_way(void)
     CHECK_UINT(hooks->reservations, 0);
 }
 
+static void huge_pages_are_unmapped_whole_and_nothing_beyond_them(void)
+{
+    static const size_t huge = 2u << 20;
+    void *data = mmap(NULL, 3 * huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(data != MAP_FAILED);
+    hooks_reset();
+    hooks->page = huge;
+    CHECK_OK(isthmus_os_unmap(data, huge + 4096));
+    CHECK_UINT(hooks->unmapped, 2 * huge);
+    hooks->page = 0;
+    /* The rest is there, and only the rest. */
+    CHECK_INT(msync((char *)data + 2 * huge, huge, MS_ASYNC), 0);
+    CHECK_INT(msync(data, 2 * huge, MS_ASYNC), -1);
+    CHECK_INT(errno, ENOMEM);
+    CHECK_OK(isthmus_os_unmap((char *)data + 2 * huge, huge));
+}
+
 static const struct check_test tests[] = {
     CHECK_TEST(signals_that_cut_every_large_step_cannot_stop_a_reservation),
     CHECK_TEST(what_is_reserved_before_a_signal_is_kept),
@@ -258,6 +276,7 @@ static const struct check_test tests[] = {
     CHECK_TEST(of_two_creators_one_gets_EEXIST_and_leaves_nothing),
     CHECK_TEST(a_file_system_that_fills_up_meanwhile_is_ENOSPC_and_all_comes_back),
     CHECK_TEST(what_does_not_fit_takes_nothing_from_others_on_the_way),
+    CHECK_TEST(huge_pages_are_unmapped_whole_and_nothing_beyond_them),
 };
 
 int main(void)
