@@ -145,6 +145,7 @@ struct isthmus_array {
     int fortran; /* first index varies fastest */
     const char *dtype;
     size_t dtype_size;
+    uint64_t lock_offset; /* of its lock, see isthmus_array_lock() */
 };
 
 /* What an array to be made looks like. `dtype`: JSON as in docs/segment-format.md, "\"<f8\"". */
@@ -165,7 +166,18 @@ int isthmus_array_attach(struct isthmus_array *array, const char *name,
 void isthmus_array_close(struct isthmus_array *array);
 int isthmus_array_unlink(const struct isthmus_array *array, const char *name);
 
+struct isthmus_primitive;
+/*
+ * Open the recursive lock that every array has (isthmus/primitives.h); nobody is made to
+ * use it. It stands in the array's memory, so close it before the array.
+ * -EPERM: attached for reading only.
+ */
+int isthmus_array_lock(const struct isthmus_array *array, struct isthmus_primitive *lock);
+
 #ifdef __cplusplus
 }
 #endif
+
+#include <isthmus/primitives.h>
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "header.h"
 #include "os.h"
+#include "primitive.h"
 #include "segment.h"
 #include <string.h>
 
@@ -11,6 +12,8 @@
 #define CONTROL_OFFSET ((uint64_t)sizeof(struct isthmus_shared_header))
 /* Long enough for any record type that people write, short enough to be no attack on a parser. */
 #define DTYPE_MAX 65536u
+/* Handles that can use the lock at once, at least; more where the page has room for them. */
+#define PARTICIPANTS 64u
 
 static uint64_t round_up(uint64_t value, uint64_t unit)
 {
@@ -49,8 +52,14 @@ int isthmus_array_measure(const struct isthmus_array_plan *plan,
     int error = count_elements(plan->shape, plan->ndim, plan->itemsize, &new.count);
     if (error)
         return error;
-    new.control_size = sizeof(struct isthmus_shared_array) + dtype_size;
-    new.data_offset = round_up(CONTROL_OFFSET + new.control_size, DATA_ALIGNMENT);
+    new.lock_offset =
+        round_up(CONTROL_OFFSET + sizeof(struct isthmus_shared_array) + dtype_size, 64);
+    const uint64_t slots = new.lock_offset + ISTHMUS_PRIMITIVE_SIZE(0);
+    new.control_size = slots - CONTROL_OFFSET;
+    new.data_offset =
+        round_up(new.lock_offset + ISTHMUS_PRIMITIVE_SIZE(PARTICIPANTS), DATA_ALIGNMENT);
+    new.participants =
+        (uint32_t)((new.data_offset - slots) / sizeof(struct isthmus_shared_participant));
     new.data_size = new.count * plan->itemsize;
     if (new.data_size > INT64_MAX - new.data_offset)
         return -EFBIG;
@@ -67,7 +76,9 @@ void isthmus_array_init(void *data, const struct isthmus_array_plan *plan,
         .total_size = extent->total_size,
         .control_offset = CONTROL_OFFSET,
         .control_size = extent->control_size,
-        .participants_offset = CONTROL_OFFSET,
+        .participants_offset = extent->lock_offset + ISTHMUS_PRIMITIVE_SIZE(0),
+        .participants_count = extent->participants,
+        .participant_size = (uint32_t)sizeof(struct isthmus_shared_participant),
         .data_offset = extent->data_offset,
         .data_size = extent->data_size,
     };
@@ -82,9 +93,12 @@ void isthmus_array_init(void *data, const struct isthmus_array_plan *plan,
     control->count = extent->count;
     control->dtype_offset = CONTROL_OFFSET + sizeof *control;
     control->dtype_size = dtype_size;
+    control->lock_offset = extent->lock_offset;
     for (uint32_t i = 0; i < plan->ndim; i++)
         control->shape[i] = plan->shape[i];
     memcpy(control + 1, plan->dtype, dtype_size);
+    isthmus_primitive_init((char *)data + extent->lock_offset, ISTHMUS_KIND_RLOCK,
+                           extent->participants);
     isthmus_header_publish(data);
 }
 
@@ -92,7 +106,7 @@ int isthmus_array_read(void *data, size_t mapped, struct isthmus_array *array)
 {
     struct isthmus_shared_header header;
     struct isthmus_shared_array control;
-    uint64_t used = sizeof control + DTYPE_MAX;
+    uint64_t used = sizeof control + DTYPE_MAX + ISTHMUS_PRIMITIVE_SIZE(0) + 64;
 
     int error = isthmus_header_read(data, mapped, ISTHMUS_KIND_ARRAY, &header);
     if (error)
@@ -107,12 +121,18 @@ int isthmus_array_read(void *data, size_t mapped, struct isthmus_array *array)
         return -ISTHMUS_E_TRUNCATED;
     memcpy(&control, (const char *)data + header.control_offset, sizeof control);
 
-    uint64_t text = header.control_size - sizeof control;
+    const uint64_t text_offset = header.control_offset + sizeof control;
+    const uint64_t end = header.control_offset + header.control_size;
     uint64_t count;
     if (control.ndim > ISTHMUS_ARRAY_MAX_NDIM || control.itemsize == 0 ||
         control.itemsize > INT64_MAX || (control.flags & ~ISTHMUS_ARRAY_FORTRAN) != 0 ||
-        control.dtype_size == 0 || control.dtype_size > DTYPE_MAX || control.dtype_size > text ||
-        control.dtype_offset != header.control_offset + sizeof control ||
+        control.dtype_size == 0 || control.dtype_size > DTYPE_MAX ||
+        control.dtype_offset != text_offset ||
+        header.control_size < sizeof control + ISTHMUS_PRIMITIVE_SIZE(0) ||
+        control.lock_offset != end - ISTHMUS_PRIMITIVE_SIZE(0) || control.lock_offset % 64 != 0 ||
+        control.dtype_size > control.lock_offset - text_offset ||
+        header.participants_offset != end || header.participants_count == 0 ||
+        header.participant_size != sizeof(struct isthmus_shared_participant) ||
         count_elements(control.shape, control.ndim, control.itemsize, &count) != 0 ||
         count != control.count || count * control.itemsize != header.data_size)
         return -ISTHMUS_E_CORRUPT;
@@ -127,6 +147,7 @@ int isthmus_array_read(void *data, size_t mapped, struct isthmus_array *array)
     array->fortran = (control.flags & ISTHMUS_ARRAY_FORTRAN) != 0;
     array->dtype = (const char *)data + control.dtype_offset;
     array->dtype_size = (size_t)control.dtype_size;
+    array->lock_offset = control.lock_offset;
     return 0;
 }
 
@@ -203,4 +224,12 @@ int isthmus_array_unlink(const struct isthmus_array *array, const char *name)
     char posix_name[ISTHMUS_NAME_MAX + 1];
     int error = isthmus_name_escape(name, posix_name);
     return error ? error : isthmus_segment_unlink(&array->segment, posix_name);
+}
+
+int isthmus_array_lock(const struct isthmus_array *array, struct isthmus_primitive *lock)
+{
+    if (array->segment.readonly)
+        return -EPERM;
+    return isthmus_primitive_find(lock, array->segment.data, array->segment.size, array->segment.fd,
+                                  array->lock_offset, ISTHMUS_KIND_RLOCK);
 }

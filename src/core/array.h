@@ -6,8 +6,10 @@
 
 /* Where everything goes in the segment of an array. */
 struct isthmus_array_extent {
-    uint64_t count; /* elements */
-    uint64_t control_size;
+    uint64_t count;        /* elements */
+    uint64_t control_size; /* with the dtype text and the lock */
+    uint64_t lock_offset;
+    uint32_t participants;
     uint64_t data_offset, data_size;
     uint64_t total_size;
 };

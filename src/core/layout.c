@@ -33,8 +33,78 @@ static const struct isthmus_layout_field fields[] = {
     FIELD(isthmus_shared_array, count),
     FIELD(isthmus_shared_array, dtype_offset),
     FIELD(isthmus_shared_array, dtype_size),
+    FIELD(isthmus_shared_array, lock_offset),
     FIELD(isthmus_shared_array, reserved),
     FIELD(isthmus_shared_array, shape),
+    STRUCT(isthmus_shared_primitive),
+    FIELD(isthmus_shared_primitive, magic),
+    FIELD(isthmus_shared_primitive, kind),
+    FIELD(isthmus_shared_primitive, flags),
+    FIELD(isthmus_shared_primitive, fingerprint),
+    FIELD(isthmus_shared_primitive, participants),
+    FIELD(isthmus_shared_primitive, used),
+    FIELD(isthmus_shared_primitive, swept_ns),
+    FIELD(isthmus_shared_primitive, reserved),
+    STRUCT(isthmus_shared_participant),
+    FIELD(isthmus_shared_participant, pid),
+    FIELD(isthmus_shared_participant, pid_namespace),
+    FIELD(isthmus_shared_participant, joined_ns),
+    FIELD(isthmus_shared_participant, waiting_ns),
+    FIELD(isthmus_shared_participant, waiting_tid),
+    FIELD(isthmus_shared_participant, waiting),
+    FIELD(isthmus_shared_participant, share),
+    FIELD(isthmus_shared_participant, round),
+    FIELD(isthmus_shared_participant, held_ns),
+    FIELD(isthmus_shared_participant, reserved),
+    STRUCT(isthmus_shared_lock),
+    FIELD(isthmus_shared_lock, word),
+    FIELD(isthmus_shared_lock, tid),
+    FIELD(isthmus_shared_lock, depth),
+    FIELD(isthmus_shared_lock, deaths),
+    FIELD(isthmus_shared_lock, since_ns),
+    FIELD(isthmus_shared_lock, reserved),
+    STRUCT(isthmus_shared_condition),
+    FIELD(isthmus_shared_condition, word),
+    FIELD(isthmus_shared_condition, tid),
+    FIELD(isthmus_shared_condition, depth),
+    FIELD(isthmus_shared_condition, deaths),
+    FIELD(isthmus_shared_condition, since_ns),
+    FIELD(isthmus_shared_condition, lock_reserved),
+    FIELD(isthmus_shared_condition, sequence),
+    FIELD(isthmus_shared_condition, tokens),
+    FIELD(isthmus_shared_condition, tickets),
+    FIELD(isthmus_shared_condition, limit),
+    FIELD(isthmus_shared_condition, reserved),
+    STRUCT(isthmus_shared_semaphore),
+    FIELD(isthmus_shared_semaphore, word),
+    FIELD(isthmus_shared_semaphore, guard),
+    FIELD(isthmus_shared_semaphore, initial),
+    FIELD(isthmus_shared_semaphore, maximum),
+    FIELD(isthmus_shared_semaphore, reserved),
+    STRUCT(isthmus_shared_event),
+    FIELD(isthmus_shared_event, word),
+    FIELD(isthmus_shared_event, reserved32),
+    FIELD(isthmus_shared_event, reserved),
+    STRUCT(isthmus_shared_barrier),
+    FIELD(isthmus_shared_barrier, guard),
+    FIELD(isthmus_shared_barrier, round),
+    FIELD(isthmus_shared_barrier, parties),
+    FIELD(isthmus_shared_barrier, breaks),
+    FIELD(isthmus_shared_barrier, broken),
+    STRUCT(isthmus_shared_rwlock),
+    FIELD(isthmus_shared_rwlock, word),
+    FIELD(isthmus_shared_rwlock, tid),
+    FIELD(isthmus_shared_rwlock, gate),
+    FIELD(isthmus_shared_rwlock, drained),
+    FIELD(isthmus_shared_rwlock, since_ns),
+    FIELD(isthmus_shared_rwlock, deaths),
+    FIELD(isthmus_shared_rwlock, abandoned),
+    FIELD(isthmus_shared_rwlock, reserved),
+    STRUCT(isthmus_shared_atomic_int),
+    FIELD(isthmus_shared_atomic_int, value),
+    FIELD(isthmus_shared_atomic_int, changes),
+    FIELD(isthmus_shared_atomic_int, waiters),
+    FIELD(isthmus_shared_atomic_int, reserved),
 };
 
 const struct isthmus_layout_field *isthmus_layout_fields(size_t *count)
@@ -51,10 +121,36 @@ static uint64_t hash(uint64_t state, const void *data, size_t size)
     return state;
 }
 
-/* The struct whose rows describe the control block of `kind`. */
-static const char *control_struct(uint32_t kind)
+/* The structs in an object of `kind`, besides the header: up to three, and NULL. */
+static const char *const *structs_of(uint32_t kind)
 {
-    return kind == ISTHMUS_KIND_ARRAY ? "isthmus_shared_array" : "";
+#define PRIMITIVE(state)                                                                           \
+    {                                                                                              \
+        "isthmus_shared_primitive", "isthmus_shared_participant", state, NULL                      \
+    }
+    static const char *const structs[][4] = {
+        [ISTHMUS_KIND_ANY] = {NULL},
+        [ISTHMUS_KIND_ARRAY] = {"isthmus_shared_array", NULL},
+        [ISTHMUS_KIND_LOCK] = PRIMITIVE("isthmus_shared_lock"),
+        [ISTHMUS_KIND_RLOCK] = PRIMITIVE("isthmus_shared_lock"),
+        [ISTHMUS_KIND_SEMAPHORE] = PRIMITIVE("isthmus_shared_semaphore"),
+        [ISTHMUS_KIND_EVENT] = PRIMITIVE("isthmus_shared_event"),
+        [ISTHMUS_KIND_CONDITION] = PRIMITIVE("isthmus_shared_condition"),
+        [ISTHMUS_KIND_BARRIER] = PRIMITIVE("isthmus_shared_barrier"),
+        [ISTHMUS_KIND_RWLOCK] = PRIMITIVE("isthmus_shared_rwlock"),
+        [ISTHMUS_KIND_ATOMIC_INT] = PRIMITIVE("isthmus_shared_atomic_int"),
+    };
+    return structs[kind < sizeof structs / sizeof structs[0] ? kind : ISTHMUS_KIND_ANY];
+}
+
+static int belongs(const char *type, uint32_t kind)
+{
+    if (strcmp(type, "isthmus_shared_header") == 0)
+        return 1;
+    for (const char *const *name = structs_of(kind); *name; name++)
+        if (strcmp(type, *name) == 0)
+            return 1;
+    return 0;
 }
 
 uint64_t isthmus_layout_fingerprint(uint32_t kind)
@@ -65,8 +161,7 @@ uint64_t isthmus_layout_fingerprint(uint32_t kind)
     state = hash(state, &byte_order, sizeof byte_order);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         const struct isthmus_layout_field *row = &fields[i];
-        if (strcmp(row->type, "isthmus_shared_header") != 0 &&
-            strcmp(row->type, control_struct(kind)) != 0)
+        if (!belongs(row->type, kind))
             continue;
         if (row->field)
             state = hash(state, row->field, strlen(row->field));

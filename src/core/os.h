@@ -2,7 +2,7 @@
  * The operating system, as the core sees it: the only file that differs between
  * systems is the one that implements this. Every function is one system call, or
  * as many as it takes to make the same promise everywhere; results are 0 (or a
- * descriptor) or -errno. Nothing here retries on EINTR, nothing waits.
+ * descriptor) or -errno. Nothing here retries on EINTR; what waits says so.
  */
 #ifndef ISTHMUS_OS_H
 #define ISTHMUS_OS_H
@@ -87,6 +87,11 @@ int isthmus_os_available(int fd, uint64_t *available);
 int isthmus_os_available_memory(int fd, uint64_t *available);
 
 int isthmus_os_map(int fd, size_t size, int readonly, void **data);
+/*
+ * Put a mapping of the same file by `fd` in the place of a writable one, which lets go of the
+ * open file description that it was made by: a mapping keeps that open, and with it its locks.
+ */
+int isthmus_os_map_again(int fd, size_t size, void *data);
 int isthmus_os_map_exact(void *hint, size_t size, int protection, int flags, int fd,
                          uint64_t offset, void **data);
 /*
@@ -105,6 +110,38 @@ int isthmus_os_unlock_memory(const void *data, size_t size);
 int isthmus_os_memory(const char *label);
 int isthmus_os_add_seals(int fd, int seals);
 int isthmus_os_get_seals(int fd, int *seals);
+
+/*
+ * Locks on single bytes of an open file, for liveness (isthmus/layout.h): they go with the
+ * description of `fd`, when its last descriptor is closed or its last process dies.
+ * try: -EAGAIN when another description has it in a way that excludes ours; what ours had
+ * there before is replaced. held: 1 when another description has it in any way.
+ */
+int isthmus_os_try_byte(int fd, uint64_t byte, int shared);
+int isthmus_os_release_byte(int fd, uint64_t byte);
+int isthmus_os_byte_held(int fd, uint64_t byte);
+/* As isthmus_os_reopen(), for reading and writing, but -ENOSYS where that is not to be had. */
+int isthmus_os_own_description(int fd);
+
+/*
+ * Sleep while *word is `expected`, until `deadline` (CLOCK_MONOTONIC, nanoseconds) at most.
+ * 0: woken, or it was another already, or for no reason; -ETIMEDOUT; -EINTR.
+ */
+int isthmus_os_futex_wait(const uint32_t *word, uint32_t expected, uint64_t deadline);
+/* Wake up to `count` sleepers. */
+void isthmus_os_futex_wake(uint32_t *word, uint32_t count);
+
+uint64_t isthmus_os_monotonic_ns(void);
+/* The same clock as it was at the last tick, some milliseconds ago at most; costs less. */
+uint64_t isthmus_os_coarse_ns(void);
+/* The calling thread's id, asked for once per thread. */
+uint32_t isthmus_os_tid(void);
+/* The calling thread is another now: in the child after a fork. */
+void isthmus_os_forget_tid(void);
+/* Inode of this process's pid namespace, low 32 bits; 0: not known. */
+uint32_t isthmus_os_pid_namespace(void);
+/* Processors that this process may use. */
+unsigned isthmus_os_processors(void);
 
 /* System V shared memory; `id` in *id. flags as in shmget(2). */
 int isthmus_os_sysv_get(int32_t key, size_t size, int flags, int *id);

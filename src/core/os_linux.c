@@ -5,7 +5,9 @@
 #include "killpoint.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -50,11 +53,26 @@ uint32_t isthmus_os_uid(void)
     return (uint32_t)geteuid();
 }
 
-uint64_t isthmus_os_realtime_ns(void)
+static uint64_t clock_ns(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t isthmus_os_realtime_ns(void)
+{
+    return clock_ns(CLOCK_REALTIME);
+}
+
+uint64_t isthmus_os_monotonic_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t isthmus_os_coarse_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC_COARSE);
 }
 
 size_t isthmus_os_page_size(void)
@@ -298,6 +316,12 @@ int isthmus_os_map_exact(void *hint, size_t size, int protection, int flags, int
     return 0;
 }
 
+int isthmus_os_map_again(int fd, size_t size, void *data)
+{
+    return isthmus_os_map_exact(data, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0,
+                                &data);
+}
+
 int isthmus_os_populate(const void *data, size_t size)
 {
     const uintptr_t before = (uintptr_t)data % isthmus_os_page_size();
@@ -358,6 +382,94 @@ int isthmus_os_get_seals(int fd, int *seals)
         return -errno;
     *seals = found;
     return 0;
+}
+
+/* ---- Liveness and waiting --------------------------------------------------------- */
+
+int isthmus_os_try_byte(int fd, uint64_t byte, int shared)
+{
+    int error = lock_byte(fd, F_OFD_SETLK, shared ? F_RDLCK : F_WRLCK, (off_t)byte);
+    return error == -EACCES ? -EAGAIN : error;
+}
+
+int isthmus_os_release_byte(int fd, uint64_t byte)
+{
+    return lock_byte(fd, F_OFD_SETLK, F_UNLCK, (off_t)byte);
+}
+
+int isthmus_os_byte_held(int fd, uint64_t byte)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+    ISTHMUS_KILL_POINT();
+    if (fcntl(fd, F_OFD_GETLK, &lock))
+        return -errno;
+    return lock.l_type != F_UNLCK;
+}
+
+int isthmus_os_own_description(int fd)
+{
+    char proc[64];
+    snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
+    ISTHMUS_KILL_POINT();
+    int again = open(proc, O_RDWR | O_CLOEXEC);
+    int error = errno;
+    ISTHMUS_KILL_POINT();
+    if (again >= 0)
+        return again;
+    return error == ENOENT ? -ENOSYS : -error;
+}
+
+static long futex(const uint32_t *word, int operation, uint32_t value, const struct timespec *until)
+{
+    return syscall(SYS_futex, word, operation, value, until, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+int isthmus_os_futex_wait(const uint32_t *word, uint32_t expected, uint64_t deadline)
+{
+    const struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u),
+                                   .tv_nsec = (long)(deadline % 1000000000u)};
+    ISTHMUS_KILL_POINT();
+    /* With a bit set, as opposed to a plain wait, the time is a point of the monotonic clock. */
+    int error = futex(word, FUTEX_WAIT_BITSET, expected, &until) ? errno : 0;
+    ISTHMUS_KILL_POINT();
+    return error == EAGAIN ? 0 : -error;
+}
+
+void isthmus_os_futex_wake(uint32_t *word, uint32_t count)
+{
+    ISTHMUS_KILL_POINT();
+    futex(word, FUTEX_WAKE, count > INT32_MAX ? INT32_MAX : count, NULL);
+    ISTHMUS_KILL_POINT();
+}
+
+static _Thread_local uint32_t known_tid;
+
+uint32_t isthmus_os_tid(void)
+{
+    if (!known_tid)
+        known_tid = (uint32_t)syscall(SYS_gettid);
+    return known_tid;
+}
+
+void isthmus_os_forget_tid(void)
+{
+    known_tid = 0;
+}
+
+uint32_t isthmus_os_pid_namespace(void)
+{
+    struct stat found;
+    return stat("/proc/self/ns/pid", &found) ? 0 : (uint32_t)found.st_ino;
+}
+
+unsigned isthmus_os_processors(void)
+{
+    cpu_set_t set;
+    if (!sched_getaffinity(0, sizeof set, &set))
+        return (unsigned)CPU_COUNT(&set);
+    /* More processors than fit into the set: many. */
+    return 2;
 }
 
 int isthmus_os_sysv_get(int32_t key, size_t size, int flags, int *id)

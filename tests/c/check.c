@@ -122,7 +122,7 @@ static pid_t bounded_fork(unsigned seconds)
     return child;
 }
 
-int check_in_child(void (*work)(void *), void *argument)
+pid_t check_start_child(void (*work)(void *), void *argument)
 {
     pid_t child = bounded_fork(CHILD_SECONDS);
     if (child == 0) {
@@ -130,7 +130,17 @@ int check_in_child(void (*work)(void *), void *argument)
         fflush(NULL);
         _exit(PASSED);
     }
+    return child;
+}
+
+int check_join_child(pid_t child)
+{
     return wait_for(child);
+}
+
+int check_in_child(void (*work)(void *), void *argument)
+{
+    return wait_for(check_start_child(work, argument));
 }
 
 static void print_outcome(const char *outcome, const char *sentence)

@@ -17,6 +17,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct check_test {
     const char *sentence;
@@ -55,5 +56,8 @@ _Noreturn void check_skip(const char *reason, int error);
  * signal that ended it. A check that fails in there makes the status 1.
  */
 int check_in_child(void (*work)(void *), void *argument);
+/* The same in two steps, so that both go on meanwhile. From the main thread only. */
+pid_t check_start_child(void (*work)(void *), void *argument);
+int check_join_child(pid_t child);
 
 #endif

@@ -14,6 +14,10 @@
 
 #define DOUBLES "\"<f8\""
 #define CONTROL_OFFSET 256u
+/* Of the small plan: the lock after the type text, slots up to the page of the data. */
+#define LOCK_OFFSET 896u
+#define SLOTS_OFFSET (LOCK_OFFSET + ISTHMUS_PRIMITIVE_SIZE(0))
+#define DATA_OFFSET 8192u
 
 static const uint64_t small_shape[] = {3, 4};
 static const struct isthmus_array_plan small = {
@@ -34,10 +38,12 @@ static void the_extent_has_room_for_everything_and_data_on_a_page_of_their_own(v
     struct isthmus_array_extent extent;
     CHECK_OK(isthmus_array_measure(&small, &extent));
     CHECK_UINT(extent.count, 12);
-    CHECK_UINT(extent.control_size, sizeof(struct isthmus_shared_array) + strlen(DOUBLES));
-    CHECK_UINT(extent.data_offset, 4096);
+    CHECK_UINT(extent.lock_offset, LOCK_OFFSET);
+    CHECK_UINT(extent.control_size, SLOTS_OFFSET - CONTROL_OFFSET);
+    CHECK_UINT(extent.participants, (DATA_OFFSET - SLOTS_OFFSET) / 64);
+    CHECK_UINT(extent.data_offset, DATA_OFFSET);
     CHECK_UINT(extent.data_size, 96);
-    CHECK_UINT(extent.total_size, 4096 + 96);
+    CHECK_UINT(extent.total_size, DATA_OFFSET + 96);
 
     /* A longer type text moves the data on. */
     char text[5000];
@@ -46,7 +52,9 @@ static void the_extent_has_room_for_everything_and_data_on_a_page_of_their_own(v
     struct isthmus_array_plan plan = small;
     plan.dtype = text;
     CHECK_OK(isthmus_array_measure(&plan, &extent));
-    CHECK_UINT(extent.data_offset, 8192);
+    CHECK_UINT(extent.lock_offset % 64, 0);
+    CHECK_UINT(extent.data_offset, 12288);
+    CHECK(extent.participants >= 64);
 }
 
 static void no_dimension_is_one_element_and_a_zero_is_none(void)
@@ -131,8 +139,8 @@ static void an_array_arrives_as_it_was_made(void)
     CHECK_OK(isthmus_array_create(&mine, name, &plan, NULL));
     CHECK_INT(fstat(mine.segment.fd, &found), 0);
     CHECK_UINT(found.st_mode & 07777, 0600);
-    CHECK_INT(found.st_size, 4096 + 96);
-    CHECK(found.st_blocks * 512 >= 4096 + 96);
+    CHECK_INT(found.st_size, DATA_OFFSET + 96);
+    CHECK(found.st_blocks * 512 >= DATA_OFFSET + 96);
     for (unsigned i = 0; i < 12; i++)
         ((double *)mine.data)[i] = i * 1.5;
 
@@ -173,8 +181,8 @@ static void an_array_is_a_plain_segment_under_its_escaped_name(void)
     CHECK_OK(isthmus_header_read(segment.data, segment.size, ISTHMUS_KIND_ARRAY, &header));
     CHECK_UINT(header.total_size, segment.size);
     CHECK_UINT(header.data_size, 96);
-    CHECK_UINT(header.participants_count, 0);
-    CHECK_UINT(header.participants_offset, header.control_offset);
+    CHECK_UINT(header.participants_count, (DATA_OFFSET - SLOTS_OFFSET) / 64);
+    CHECK_UINT(header.participants_offset, SLOTS_OFFSET);
     CHECK_OK(isthmus_segment_unlink(&segment, escaped));
     isthmus_segment_close(&segment);
     isthmus_array_close(&array);
@@ -245,7 +253,7 @@ static void a_truncated_array_is_refused(void)
 
     fixture_name(name);
     CHECK_OK(isthmus_array_create(&array, name, &small, NULL));
-    CHECK_INT(ftruncate(array.segment.fd, 4096 + 95), 0);
+    CHECK_INT(ftruncate(array.segment.fd, DATA_OFFSET + 95), 0);
     CHECK_RESULT(isthmus_array_attach(&other, name, NULL), -ISTHMUS_E_TRUNCATED);
     CHECK_INT(ftruncate(array.segment.fd, 0), 0);
     CHECK_RESULT(isthmus_array_attach(&other, name, NULL), -ISTHMUS_E_NOT_READY);
@@ -325,8 +333,14 @@ static void every_field_of_a_control_block_that_lies_is_corrupt(void)
     ATTACK_CONTROL(dtype_offset, CONTROL_OFFSET);
     ATTACK_CONTROL(dtype_offset, UINT64_MAX);
     ATTACK_CONTROL(dtype_size, 0);
-    ATTACK_CONTROL(dtype_size, strlen(DOUBLES) + 1);
+    ATTACK_CONTROL(dtype_size,
+                   LOCK_OFFSET - CONTROL_OFFSET - sizeof(struct isthmus_shared_array) + 1);
     ATTACK_CONTROL(dtype_size, UINT64_MAX);
+    ATTACK_CONTROL(lock_offset, 0);
+    ATTACK_CONTROL(lock_offset, CONTROL_OFFSET);
+    ATTACK_CONTROL(lock_offset, LOCK_OFFSET - 64);
+    ATTACK_CONTROL(lock_offset, LOCK_OFFSET + 1);
+    ATTACK_CONTROL(lock_offset, UINT64_MAX);
     const size_t shape = CONTROL_OFFSET + offsetof(struct isthmus_shared_array, shape);
     for (size_t i = 0; i < 2; i++) {
         attack(shape + 8 * i, 8, 0);
@@ -345,6 +359,48 @@ static void a_header_that_does_not_fit_the_control_block_is_corrupt(void)
     ATTACK_HEADER(data_size, 95);
     ATTACK_HEADER(data_size, 0);
     ATTACK_HEADER(data_offset, CONTROL_OFFSET);
+    ATTACK_HEADER(participants_offset, CONTROL_OFFSET);
+    ATTACK_HEADER(participants_offset, SLOTS_OFFSET + 64);
+    ATTACK_HEADER(participants_count, 0);
+    ATTACK_HEADER(participants_count, UINT32_MAX);
+    ATTACK_HEADER(participant_size, 0);
+    ATTACK_HEADER(participant_size, 128);
+}
+
+static void an_array_has_a_recursive_lock_that_all_its_handles_share(void)
+{
+    char name[FIXTURE_NAME_SIZE];
+    const struct isthmus_attach_options reader = {1, ISTHMUS_OWNER_SELF};
+    struct isthmus_array mine, theirs, watched;
+    struct isthmus_primitive lock, other;
+
+    fixture_name(name);
+    CHECK_OK(isthmus_array_create(&mine, name, &small, NULL));
+    CHECK_OK(isthmus_array_attach(&theirs, name, NULL));
+    CHECK_OK(isthmus_array_lock(&mine, &lock));
+    CHECK_OK(isthmus_array_lock(&theirs, &other));
+    CHECK_UINT(lock.count, (DATA_OFFSET - SLOTS_OFFSET) / 64);
+    CHECK_OK(isthmus_lock_acquire(&lock, 0));
+    CHECK_OK(isthmus_lock_acquire(&lock, 0));
+    CHECK_RESULT(isthmus_lock_acquire(&other, 0), -ETIMEDOUT);
+    CHECK_OK(isthmus_lock_release(&lock));
+    CHECK_RESULT(isthmus_lock_acquire(&other, 0), -ETIMEDOUT);
+    CHECK_OK(isthmus_lock_release(&lock));
+    CHECK_OK(isthmus_lock_acquire(&other, 0));
+    CHECK_OK(isthmus_lock_release(&other));
+    /* Elements and lock do not touch each other. */
+    memset(mine.data, 0xff, 96);
+    CHECK_OK(isthmus_lock_acquire(&other, 0));
+    CHECK_OK(isthmus_lock_release(&other));
+    isthmus_primitive_close(&lock);
+    isthmus_primitive_close(&other);
+
+    CHECK_OK(isthmus_array_attach(&watched, name, &reader));
+    CHECK_RESULT(isthmus_array_lock(&watched, &lock), -EPERM);
+    isthmus_array_close(&watched);
+    CHECK_OK(isthmus_array_unlink(&mine, name));
+    isthmus_array_close(&theirs);
+    isthmus_array_close(&mine);
 }
 
 static void sizes_that_agree_by_overflow_alone_are_corrupt(void)
@@ -392,6 +448,7 @@ static const struct check_test tests[] = {
     CHECK_TEST(owner_and_read_only_are_as_for_segments),
     CHECK_TEST(every_field_of_a_control_block_that_lies_is_corrupt),
     CHECK_TEST(a_header_that_does_not_fit_the_control_block_is_corrupt),
+    CHECK_TEST(an_array_has_a_recursive_lock_that_all_its_handles_share),
     CHECK_TEST(sizes_that_agree_by_overflow_alone_are_corrupt),
     CHECK_TEST(words_that_mean_nothing_yet_are_ignored),
 };

@@ -23,7 +23,8 @@
 #define LARGER (SIZE + 5 * 4096u)
 #define SMALLER 5000u
 #define ELEMENTS 3000u
-#define OLD 0xa5 /* in the first byte of an object that was there before */
+#define ARRAY_DATA 8192u /* where the elements start, after the lock */
+#define OLD 0xa5         /* in the first byte of an object that was there before */
 #define MOST_POINTS 500u
 
 enum after {
@@ -190,7 +191,7 @@ static void check_complete(int first, size_t least, size_t most)
         CHECK_UINT(array.shape[0], ELEMENTS / 3);
         CHECK_UINT(array.shape[1], 3);
         CHECK_BYTES(array.dtype, plan.dtype, strlen(plan.dtype));
-        CHECK_INT(found.st_size, 4096 + 8 * ELEMENTS);
+        CHECK_INT(found.st_size, ARRAY_DATA + 8 * ELEMENTS);
     } else {
         CHECK(segment.size >= least);
         CHECK(segment.size <= most);

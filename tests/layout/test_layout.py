@@ -18,7 +18,6 @@ PAGE = (ROOT / "docs" / "segment-format.md").read_text()
 HEADER = (ROOT / "include" / "isthmus" / "layout.h").read_text()
 
 FORMAT_VERSION = 1
-KIND_ARRAY = 1
 WIDTHS = {"uint8_t": 1, "uint16_t": 2, "uint32_t": 4, "uint64_t": 8}
 WIDTHS |= {name[1:]: width for name, width in WIDTHS.items()}
 
@@ -81,6 +80,23 @@ def from_code() -> Layout:
 
 
 CODE = from_code()
+# Each kind that there is, by its number, and its name in the header file.
+KINDS = {
+    int(number): name
+    for name, number in re.findall(r"^    ISTHMUS_KIND_(\w+) = (\d+),?$", HEADER, re.MULTILINE)
+}
+
+
+def structs_of_kinds() -> dict[int, list[str]]:
+    """What the page says of the fingerprint: the structs of each kind, in their order."""
+    _, _, text = PAGE.partition("## The fingerprint")
+    return {
+        int(kind): structs.split(", ")
+        for kinds, structs in re.findall(
+            r"^\| ([\d, ]+) \| (isthmus_shared_header, [\w, ]+) \|$", text, re.MULTILINE
+        )
+        for kind in kinds.split(", ")
+    }
 
 
 def by_struct(fields: Iterable[Field]) -> dict[str, list[Field]]:
@@ -107,8 +123,9 @@ def test_no_member_of_a_struct_is_missing() -> None:
 
 
 def test_there_is_something_to_compare() -> None:
-    assert set(CODE.sizes) == {"isthmus_shared_header", "isthmus_shared_array"}
-    assert len(CODE.fields) > 20
+    assert len(CODE.sizes) == 11
+    assert len(CODE.fields) > 80
+    assert len(KINDS) == 9
 
 
 @pytest.mark.parametrize("struct", sorted(CODE.sizes))
@@ -137,7 +154,33 @@ def test_magic_and_version_are_what_the_page_says() -> None:
     assert f"Format version: **{version}**" in PAGE
 
 
-def test_the_fingerprint_is_made_as_the_page_says() -> None:
+def test_the_numbers_of_primitives_are_what_the_page_says() -> None:
+    for name, text in [("MAGIC", b"ISTHSYN\n"), ("MAKING", b"ISTHSYN.")]:
+        (number,) = re.findall(
+            rf"^#define ISTHMUS_PRIMITIVE_{name} UINT64_C\((\w+)\)", HEADER, re.M
+        )
+        assert int(number, 16).to_bytes(8, "little") == text
+        assert number in PAGE
+    (power,) = re.findall(r"^#define ISTHMUS_LOCK_BYTES \(UINT64_C\(1\) << (\d+)\)", HEADER, re.M)
+    assert f"| 2^{power} + the file offset of a slot, for writing |" in PAGE
+    (most,) = re.findall(r"^#define ISTHMUS_PARTICIPANTS_MAX (\d+)u", HEADER, re.MULTILINE)
+    assert f"slots, 1 to {most}" in PAGE
+
+
+def test_the_page_names_every_kind_and_the_struct_of_its_state() -> None:
+    (text,) = re.findall(r"\| what it is: (.*?); 0 is never stored \|", PAGE)
+    named = {int(number): name for number, name in re.findall(r"(\d+) ([\w -]+)", text)}
+    assert set(named) == set(KINDS) == set(structs_of_kinds())
+    table = re.findall(r"^\| (\d) ([\w -]+) \| (isthmus_shared_\w+) \|", PAGE, re.MULTILINE)
+    assert {int(number): name for number, name, _ in table} == {
+        number: name for number, name in named.items() if number > 1
+    }
+    for number, _, struct in table:
+        assert structs_of_kinds()[int(number)][-1] == struct
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=KINDS.values())
+def test_the_fingerprint_is_made_as_the_page_says(kind: int) -> None:
     state = 0xCBF29CE484222325
 
     def add(data: bytes) -> None:
@@ -150,19 +193,30 @@ def test_the_fingerprint_is_made_as_the_page_says() -> None:
 
     page = from_page()
     add_number(0x01020304)
-    for struct in ("isthmus_shared_header", "isthmus_shared_array"):
+    for struct in structs_of_kinds()[kind]:
         add_number(0)
         add_number(page.sizes[struct])
         for field in by_struct(page.fields)[struct]:
             add(field.name.encode())
             add_number(field.offset)
             add_number(field.size)
-    assert memory.fingerprint(KIND_ARRAY) == state
+    assert memory.fingerprint(kind) == state
+
+
+def test_kinds_with_other_structs_have_other_fingerprints() -> None:
+    structs = structs_of_kinds()
+    for kind in KINDS:
+        for other in KINDS:
+            same = structs[kind] == structs[other]
+            assert (memory.fingerprint(kind) == memory.fingerprint(other)) == same
 
 
 def test_every_outcome_of_attaching_is_in_the_table() -> None:
-    text = (ROOT / "include" / "isthmus" / "isthmus.h").read_text()
+    folder = ROOT / "include" / "isthmus"
+    text = (folder / "isthmus.h").read_text() + (folder / "primitives.h").read_text()
     outcomes = set(re.findall(r"^#define (ISTHMUS_E_\w+)", text, re.MULTILINE))
-    named = set(re.findall(r"\| `(ISTHMUS_E_\w+)` \|", PAGE))
-    # Replaced is what unlink may find, not attach.
-    assert named == outcomes - {"ISTHMUS_E_REPLACED"}
+    rows = re.findall(r"^\| +\d+ \| .*? \| (.*?) \|", PAGE, re.MULTILINE)
+    named = set(re.findall(r"`(ISTHMUS_E_\w+)`", " ".join(rows)))
+    # What unlink may find, and what operations say, but not attaching.
+    others = {"ISTHMUS_E_REPLACED", "ISTHMUS_E_BROKEN", "ISTHMUS_E_NOT_JOINED"}
+    assert named == outcomes - others

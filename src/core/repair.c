@@ -1,0 +1,153 @@
+/* All repair after the dead. See repair.h for the rules. */
+#include "repair.h"
+
+#include "atomic.h"
+#include "mutex.h"
+#include "os.h"
+#include "participant.h"
+
+/* If `slot` owns the lock word: nobody does, and the next owner is told. */
+static void abandon(uint32_t *word, uint32_t *tid, uint32_t slot)
+{
+    uint32_t found = isthmus_load_u32(word);
+    while ((found & ISTHMUS_WORD_OWNER) == slot + 1) {
+        /* Dies here: the word names the dead one still, so all is done anew. */
+        if (tid)
+            isthmus_note_u32(tid, 0);
+        if (isthmus_swap_u32(word, &found, ISTHMUS_WORD_ABANDONED)) {
+            /* Dies here: who sleeps looks again at the slice's end. sync: lock-waiters. */
+            if (found & ISTHMUS_WORD_WAITERS)
+                isthmus_os_futex_wake(word, 1);
+            return;
+        }
+    }
+}
+
+void isthmus_repair_permits(struct isthmus_shared_semaphore *semaphore, uint32_t permits)
+{
+    uint32_t found = isthmus_load_u32(&semaphore->word);
+    /* sync: semaphore-word. One more, without the bit. */
+    while (!isthmus_swap_u32(&semaphore->word, &found, (found + 1) & ~ISTHMUS_WORD_WAITERS))
+        ;
+    /* Dies before or here: whoever sleeps sees it at the end of the slice. */
+    if (found & ISTHMUS_WORD_WAITERS)
+        isthmus_os_futex_wake(&semaphore->word, permits);
+}
+
+static void repair_semaphore(struct isthmus_primitive *primitive, uint32_t slot)
+{
+    struct isthmus_shared_semaphore *semaphore = isthmus_state(primitive);
+    abandon(&semaphore->guard, NULL, slot);
+    /* Dies between the two: the permits are free, and who sleeps sees it at the slice's end. */
+    uint32_t permits = isthmus_exchange_u32(&primitive->slots[slot].share, 0);
+    if (permits)
+        isthmus_repair_permits(semaphore, permits);
+}
+
+int isthmus_round_noted(const struct isthmus_shared_barrier *barrier, uint32_t round)
+{
+    const uint32_t last = isthmus_load_u32(&barrier->breaks) - 1;
+    return isthmus_load_u32(&barrier->broken[last % ISTHMUS_BARRIER_BROKEN]) == (round | 1);
+}
+
+void isthmus_repair_round(struct isthmus_shared_barrier *barrier, int stay_broken)
+{
+    const uint32_t round = isthmus_load_u32(&barrier->round);
+    const uint32_t breaks = isthmus_load_u32(&barrier->breaks);
+    /* In a round that is broken nobody waits; of one who died below, the entry is there. */
+    if (!(round & 1) && !isthmus_round_noted(barrier, round)) {
+        isthmus_store_u32(&barrier->broken[breaks % ISTHMUS_BARRIER_BROKEN], round | 1);
+        /* Dies before: no entry. After: the round goes on; if it ends well, that takes it back. */
+        isthmus_store_u32(&barrier->breaks, breaks + 1);
+    }
+    /* sync: round. Who sees the new number sees how the old round ended. */
+    isthmus_store_u32(&barrier->round, ((round | 1) + 1) | (stay_broken != 0));
+    isthmus_os_futex_wake(&barrier->round, UINT32_MAX);
+}
+
+static void repair_barrier(struct isthmus_primitive *primitive, uint32_t slot)
+{
+    struct isthmus_shared_barrier *barrier = isthmus_state(primitive);
+    struct isthmus_shared_participant *gone = &primitive->slots[slot];
+    const int own = slot == (uint32_t)primitive->slot;
+
+    abandon(&barrier->guard, NULL, slot);
+    if (own)
+        isthmus_guard_enter(primitive, &barrier->guard);
+    const uint32_t round = isthmus_load_u32(&barrier->round);
+    if (isthmus_load_u32(&gone->share) && isthmus_load_u32(&gone->round) == round && !(round & 1))
+        isthmus_repair_round(barrier, 1);
+    /* Dies before this: its share belongs to a round that has ended. */
+    isthmus_store_u32(&gone->share, 0);
+    if (own)
+        isthmus_mutex_release(&barrier->guard, 0);
+}
+
+static uint32_t opened(uint32_t gate, int draining)
+{
+    uint32_t cleared = ISTHMUS_GATE_CLOSED | ISTHMUS_WORD_WAITERS;
+    if (!draining)
+        cleared |= ISTHMUS_GATE_DRAINING;
+    uint32_t turn = !draining && gate & ISTHMUS_WORD_WAITERS ? ISTHMUS_GATE_TURN : 0;
+    return (((gate & ~cleared) + ISTHMUS_GATE_OPENING) & ~ISTHMUS_WORD_WAITERS) | turn;
+}
+
+void isthmus_repair_gate(struct isthmus_shared_rwlock *rwlock, int draining)
+{
+    uint32_t found = isthmus_load_u32(&rwlock->gate);
+    /* sync: gate. Readers see all that the writer did. */
+    while (!isthmus_swap_u32(&rwlock->gate, &found, opened(found, draining)))
+        ;
+    /* Dies here: readers that sleep look again at the end of the slice. */
+    if (found & ISTHMUS_WORD_WAITERS)
+        isthmus_os_futex_wake(&rwlock->gate, UINT32_MAX);
+}
+
+static void repair_rwlock(struct isthmus_primitive *primitive, uint32_t slot)
+{
+    struct isthmus_shared_rwlock *rwlock = isthmus_state(primitive);
+    if ((isthmus_load_u32(&rwlock->word) & ISTHMUS_WORD_OWNER) == slot + 1) {
+        /*
+         * sync: abandoned. The mark before the gate: a reader that gets in sees it. The gate
+         * before the word: it is closed only while somebody owns the word. Dies between
+         * these: the word names the dead one still, and all is done anew.
+         */
+        isthmus_store_u32(&rwlock->abandoned, 1);
+        isthmus_repair_gate(rwlock, 0);
+        abandon(&rwlock->word, &rwlock->tid, slot);
+    }
+    if (isthmus_exchange_u32(&primitive->slots[slot].share, 0) == 0)
+        return;
+    /* Dies before this: the writer that waits for readers to leave looks at the slice's end. */
+    isthmus_add_u32(&rwlock->drained, 1);
+    isthmus_os_futex_wake(&rwlock->drained, 1);
+}
+
+void isthmus_repair(struct isthmus_primitive *primitive, uint32_t slot)
+{
+    struct isthmus_shared_lock *lock = isthmus_state(primitive);
+    switch (primitive->kind) {
+    case ISTHMUS_KIND_CONDITION:
+        /*
+         * Tokens are not touched: a notification that was meant for the dead goes to whoever
+         * waits, and what is too many is taken back under the lock (condition.c).
+         */
+        isthmus_store_u32(&primitive->slots[slot].share, 0);
+        /* fall through */
+    case ISTHMUS_KIND_LOCK:
+    case ISTHMUS_KIND_RLOCK:
+        abandon(&lock->word, &lock->tid, slot);
+        break;
+    case ISTHMUS_KIND_SEMAPHORE:
+        repair_semaphore(primitive, slot);
+        break;
+    case ISTHMUS_KIND_BARRIER:
+        repair_barrier(primitive, slot);
+        break;
+    case ISTHMUS_KIND_RWLOCK:
+        repair_rwlock(primitive, slot);
+        break;
+    default:
+        break; /* kinds without participants */
+    }
+}

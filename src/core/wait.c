@@ -1,0 +1,88 @@
+/* Spinning, sleeping, and learning which is better. See wait.h. */
+#include "wait.h"
+
+#include "atomic.h"
+#include "os.h"
+#include "participant.h"
+
+/* Pauses between two looks at the clock, which costs as much as some of them. */
+#define LOOKS_PER_CLOCK 8u
+/* What is left of spinning when it has not paid for long: this part of the whole. */
+#define LEAST_PART 8u
+
+uint64_t isthmus_deadline_after(int64_t nanoseconds)
+{
+    const uint64_t now = isthmus_os_monotonic_ns();
+    if (nanoseconds < 0 || (uint64_t)nanoseconds >= ISTHMUS_FOREVER - now)
+        return ISTHMUS_FOREVER;
+    return now + (uint64_t)nanoseconds;
+}
+
+int isthmus_unusable(const struct isthmus_primitive *primitive)
+{
+    return primitive->shared ? -ISTHMUS_E_NOT_JOINED : -EBADF;
+}
+
+void isthmus_wait_begin(struct isthmus_wait *wait, struct isthmus_primitive *primitive,
+                        uint64_t deadline)
+{
+    const uint32_t most = isthmus_local_load_u32(&primitive->spin_ns);
+    uint32_t spin = isthmus_local_load_u32(&primitive->spin_now_ns);
+    *wait = (struct isthmus_wait){.primitive = primitive, .deadline = deadline};
+    wait->began_ns = isthmus_os_monotonic_ns();
+    if (spin > most)
+        spin = most;
+    wait->spin_until_ns = wait->began_ns + spin;
+    if (wait->spin_until_ns > deadline)
+        wait->spin_until_ns = deadline;
+}
+
+int isthmus_wait_spin(struct isthmus_wait *wait)
+{
+    isthmus_pause();
+    return ++wait->looks % LOOKS_PER_CLOCK != 0 || isthmus_os_monotonic_ns() < wait->spin_until_ns;
+}
+
+/* For people: who waits, since when. */
+static void list_as_waiting(const struct isthmus_primitive *primitive)
+{
+    if (primitive->slot < 0)
+        return;
+    struct isthmus_shared_participant *own = isthmus_own(primitive);
+    isthmus_note_u64(&own->waiting_ns, isthmus_os_coarse_ns());
+    isthmus_note_u32(&own->waiting_tid, isthmus_os_tid());
+    /* Dies after this: whoever joins in this slot starts from 0; the dead are not shown. */
+    isthmus_add_u32(&own->waiting, 1);
+}
+
+int isthmus_wait_sleep(struct isthmus_wait *wait, const uint32_t *word, uint32_t expected)
+{
+    if (!wait->slept) {
+        wait->slept = 1;
+        list_as_waiting(wait->primitive);
+    }
+    const uint64_t slice = isthmus_os_monotonic_ns() + ISTHMUS_SLICE_NS;
+    const int last = wait->deadline <= slice;
+    int result = isthmus_os_futex_wait(word, expected, last ? wait->deadline : slice);
+    return result == -ETIMEDOUT && !last ? ISTHMUS_WAIT_SLICE : result;
+}
+
+void isthmus_wait_end(struct isthmus_wait *wait)
+{
+    struct isthmus_primitive *primitive = wait->primitive;
+    if (wait->slept && primitive->slot >= 0)
+        isthmus_add_u32(&isthmus_own(primitive)->waiting, UINT32_MAX);
+
+    /*
+     * Spinning pays when the wait is over soon, slept or not: then spin for longer next
+     * time, else for less. A sleep itself takes as long as the spinning, so double it.
+     */
+    const uint32_t most = isthmus_local_load_u32(&primitive->spin_ns);
+    uint32_t spin = isthmus_local_load_u32(&primitive->spin_now_ns);
+    const uint64_t took = isthmus_os_monotonic_ns() - wait->began_ns;
+    if (took < 2 * (uint64_t)most)
+        spin = spin < most / 2 ? spin * 2 + 1 : most;
+    else
+        spin = spin / 2 > most / LEAST_PART ? spin / 2 : most / LEAST_PART;
+    isthmus_local_store_u32(&primitive->spin_now_ns, spin);
+}
