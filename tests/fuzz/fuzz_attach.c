@@ -1,6 +1,7 @@
 /*
  * Whatever stands in a segment, checking it reads inside the mapping, answers with
  * one of the documented errors or with offsets that lie inside, and never crashes.
+ * (Of primitives: fuzz_primitive.c.)
  * Names: what is escaped comes back, what is unescaped was escaped.
  *
  * The first byte of an input chooses what the rest is taken for.
@@ -70,6 +71,8 @@ static void check_mapping(char *mapping, size_t mapped)
     REQUIRE(count == array.count);
     REQUIRE(array.itemsize > 0 && array.dtype_size > 0);
     touch(mapping, mapped, array.dtype, array.dtype_size);
+    REQUIRE(array.lock_offset % 64 == 0);
+    touch(mapping, mapped, mapping + array.lock_offset, ISTHMUS_PRIMITIVE_SIZE(0));
     touch(mapping, mapped, array.data, array.count * array.itemsize);
 }
 
