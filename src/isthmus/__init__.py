@@ -1,8 +1,10 @@
 """Shared memory that Python processes can rely on.
 
-`Segment` is a piece of shared memory, `Array` a named numpy array in one;
-`isthmus.posix` and `isthmus.sysv` are the bare system calls. Every error derives
-from `IsthmusError` and from the built-in exception that people expect.
+`Segment` is a piece of shared memory, `Array` a named numpy array in one. `Lock`, `RLock`,
+`Semaphore`, `BoundedSemaphore`, `Event`, `Condition`, `Barrier`, `RWLock` and `AtomicInt`
+are for processes to take turns and to wait for each other; they survive processes that die.
+`isthmus.posix` and `isthmus.sysv` are the bare system calls. Every error derives from
+`IsthmusError` and from the built-in exception that people expect.
 
 Importing this package is cheap: each part is loaded when it is first used.
 """
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     import isthmus.sysv as sysv
     from isthmus._paths import get_include as get_include, get_pkgconfig_dir as get_pkgconfig_dir
     from isthmus.array import Array as Array
+    from isthmus.atomic_int import AtomicInt as AtomicInt
+    from isthmus.barrier import Barrier as Barrier, BrokenBarrierError as BrokenBarrierError
+    from isthmus.condition import Condition as Condition
     from isthmus.errors import (
         AccessError as AccessError,
         ArgumentError as ArgumentError,
@@ -31,17 +36,27 @@ if TYPE_CHECKING:
         NameInvalidError as NameInvalidError,
         NoSpaceError as NoSpaceError,
         NotFoundError as NotFoundError,
+        NotHeldError as NotHeldError,
         NotReadyError as NotReadyError,
+        OwnerDied as OwnerDied,
+        OwnerDiedWarning as OwnerDiedWarning,
         OwnerError as OwnerError,
         ReplacedError as ReplacedError,
         SealedError as SealedError,
         SizeError as SizeError,
         SystemCallError as SystemCallError,
+        TooManyParticipantsError as TooManyParticipantsError,
+        TooManyPermitsError as TooManyPermitsError,
         TruncatedError as TruncatedError,
         UnsupportedError as UnsupportedError,
         VersionError as VersionError,
     )
+    from isthmus.event import Event as Event
+    from isthmus.lock import Lock as Lock, RLock as RLock
+    from isthmus.participant import Participant as Participant
+    from isthmus.rwlock import RWLock as RWLock
     from isthmus.segment import Segment as Segment
+    from isthmus.semaphore import BoundedSemaphore as BoundedSemaphore, Semaphore as Semaphore
 
 __version__ = "0.1.0"
 
@@ -49,8 +64,14 @@ __all__ = [
     "AccessError",
     "ArgumentError",
     "Array",
+    "AtomicInt",
+    "Barrier",
+    "BoundedSemaphore",
+    "BrokenBarrierError",
     "ClosedError",
+    "Condition",
     "CorruptError",
+    "Event",
     "ExistsError",
     "ForeignError",
     "FormatError",
@@ -58,17 +79,27 @@ __all__ = [
     "IsthmusError",
     "KindError",
     "LayoutError",
+    "Lock",
     "MismatchError",
     "NameInvalidError",
     "NoSpaceError",
     "NotFoundError",
+    "NotHeldError",
     "NotReadyError",
+    "OwnerDied",
+    "OwnerDiedWarning",
     "OwnerError",
+    "Participant",
+    "RLock",
+    "RWLock",
     "ReplacedError",
     "SealedError",
     "Segment",
+    "Semaphore",
     "SizeError",
     "SystemCallError",
+    "TooManyParticipantsError",
+    "TooManyPermitsError",
     "TruncatedError",
     "UnsupportedError",
     "VersionError",
@@ -82,7 +113,18 @@ __all__ = [
 # Where each of them is found: None, the name is a module; not listed, in errors.
 _HOME = {
     "Array": "array",
+    "AtomicInt": "atomic_int",
+    "Barrier": "barrier",
+    "BoundedSemaphore": "semaphore",
+    "BrokenBarrierError": "barrier",
+    "Condition": "condition",
+    "Event": "event",
+    "Lock": "lock",
+    "Participant": "participant",
+    "RLock": "lock",
+    "RWLock": "rwlock",
     "Segment": "segment",
+    "Semaphore": "semaphore",
     "get_include": "_paths",
     "get_pkgconfig_dir": "_paths",
     "posix": None,

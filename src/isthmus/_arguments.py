@@ -118,6 +118,30 @@ def posix_name(value: str) -> str:
     return bare
 
 
+def whole(
+    value: SupportsIndex, what: str, low: int, high: int, why: str = "", name: str | None = None
+) -> int:
+    """A whole number from `low` to `high`."""
+    number = integer(value, what)
+    if not low <= number <= high:
+        raise ArgumentError(f"{what} must be from {low} to {high}{why}, not {number}", name=name)
+    return number
+
+
+def int64(value: SupportsIndex) -> int:
+    """A number that a signed 64-bit integer can hold, else OverflowError."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        kind = type(value).__name__
+        raise TypeError(f"value must be a whole number, not {kind}") from None
+    if not -(2**63) <= number < 2**63:
+        long = number.bit_length() > 512
+        shown = f"a number of {number.bit_length()} bits" if long else number
+        raise OverflowError(f"value must fit into 64 bits, signed; {shown} does not")
+    return number
+
+
 def timeout(value: float) -> float:
     """Seconds to wait: any number, but a number."""
     try:
@@ -125,6 +149,8 @@ def timeout(value: float) -> float:
     except TypeError:
         kind = type(value).__name__
         raise TypeError(f"timeout must be a number of seconds, not {kind}") from None
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
     if math.isnan(seconds):
         raise ArgumentError("timeout is not a number (NaN); give seconds")
     return seconds

@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+READ_ONLY = "readonly=True needs less than read and write"
+
 
 def size_text(size: int) -> str:
     """A number of bytes for people: ``4096 bytes``, ``1.5 GiB (1610612736 bytes)``.
@@ -36,10 +38,13 @@ def user_text(uid: int) -> str:
         return f"uid {uid}"
 
 
-def opening(error: OSError, what: str, name: str | None, path: bytes) -> errors.IsthmusError:
+def opening(
+    error: OSError, what: str, name: str | None, path: bytes, advice: str = READ_ONLY
+) -> errors.IsthmusError:
     """Why something that should exist could not be opened.
 
-    `what` names it for the message: ``"shared memory object 'x'"``.
+    `what` names it for the message: ``"shared memory object 'x'"``. `advice`: what to do if it
+    may not be opened.
     """
     code = error.errno
     if code == errno.ENOENT:
@@ -62,8 +67,7 @@ def opening(error: OSError, what: str, name: str | None, path: bytes) -> errors.
     if code in (errno.EACCES, errno.EPERM):
         return errors.AccessError(
             f"{what} may not be opened by {user_text(os.geteuid())}: its owner is "
-            f"{_owner_of(path)} and its mode {_mode_of(path)}; "
-            "readonly=True needs less than read and write",
+            f"{_owner_of(path)} and its mode {_mode_of(path)}; {advice}",
             name=name,
             errno=code,
         )
@@ -223,7 +227,7 @@ def locking(error: OSError, what: str, name: str | None, size: int) -> errors.Is
 
 
 def checking(error: OSError, what: str, name: str | None, kind: str) -> errors.IsthmusError:
-    """Why the bytes under a name are not the typed object `kind`."""
+    """Why the bytes under a name are not the typed object `kind` (with its article)."""
     reasons: dict[int, tuple[type[errors.IsthmusError], str]] = {
         errno.EAGAIN: (
             errors.NotReadyError,
@@ -244,7 +248,7 @@ def checking(error: OSError, what: str, name: str | None, kind: str) -> errors.I
             "was written by a build with another layout; "
             "use builds for the same architecture in all processes",
         ),
-        errno.EPROTOTYPE: (errors.KindError, f"is not an {kind}"),
+        errno.EPROTOTYPE: (errors.KindError, f"is not {kind}"),
         errno.ENODATA: (
             errors.TruncatedError,
             "is shorter than its header says: somebody has cut it off; unlink it",
@@ -258,6 +262,12 @@ def checking(error: OSError, what: str, name: str | None, kind: str) -> errors.I
         return general(error, f"checking {what}", name)
     cls, text = reasons[error.errno]
     return cls(f"{what} {text}", name=name)
+
+
+def another_kind(what: str, name: str | None, kind: str, found: str | None) -> errors.KindError:
+    """`kind` (with its article) was asked for; `found`, if known, is what is there."""
+    there = "an object of another kind" if found is None else f"of the kind {found!r}"
+    return errors.KindError(f"{what} is {there}, not {kind}", name=name)
 
 
 def too_large(what: str, name: str | None, shape: tuple[int, ...], dtype: str) -> errors.SizeError:

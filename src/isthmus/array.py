@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from isthmus._backing import Backing
     from isthmus._core.memory import Mapping
+    from isthmus.lock import RLock
 
 # enum isthmus_kind
 _KIND = 1
@@ -37,7 +38,8 @@ class Array:
 
     Shape and dtype stand in the shared memory, so whoever attaches needs the name only.
     The elements start as zeros. There is no copy anywhere: what one process writes into
-    `np`, the others see there. Who writes when is up to the participants.
+    `np`, the others see there. Who writes when is up to the participants, for whom there is
+    `lock`.
 
     ``Array(name, shape, dtype)`` opens the array, or creates it if it is not there;
     ``Array(name)`` attaches to it. `Array.create` insists on making it, `Array.attach` on
@@ -49,20 +51,32 @@ class Array:
     >>> import isthmus, os
     >>> name = f"doc/array-{os.getpid()}"
     >>> with isthmus.Array(name, (2, 3), "f8") as a:
-    ...     a.np[:] = 7
+    ...     with a.lock:
+    ...         a.np[:] = 7
     ...     with isthmus.Array(name) as same:
     ...         print(same.shape, same.dtype, same.np.sum())
     ...     a.unlink()
     (2, 3) float64 42.0
     """
 
-    __slots__ = ("__weakref__", "_dtype", "_name", "_np", "_segment", "_shape")
+    __slots__ = (
+        "__weakref__",
+        "_dtype",
+        "_lock_offset",
+        "_locks",
+        "_name",
+        "_np",
+        "_segment",
+        "_shape",
+    )
 
     _name: str | None
     _segment: Segment
     _np: numpy.ndarray[Any, Any] | None
     _shape: tuple[int, ...]
     _dtype: numpy.dtype[Any]
+    _lock_offset: int
+    _locks: dict[str, RLock]  # none, or the one
 
     def __init__(
         self,
@@ -210,9 +224,9 @@ class Array:
 
     def _adopt(self, name: str | None, segment: Segment, mapping: Mapping) -> None:
         try:
-            shape, itemsize, fortran, text, offset = memory.read_array(mapping)
+            shape, itemsize, fortran, text, offset, lock_offset = memory.read_array(mapping)
         except OSError as error:
-            reason = _explain.checking(error, _what(name), name, "array")
+            reason = _explain.checking(error, _what(name), name, "an array")
             if isinstance(reason, KindError):
                 reason = _kind_error(name, mapping)
             segment.close()
@@ -234,6 +248,8 @@ class Array:
         self._np = values
         self._shape = shape
         self._dtype = dtype
+        self._lock_offset = lock_offset
+        self._locks = {}
 
     # ---- What it is ----------------------------------------------------------------
 
@@ -278,6 +294,29 @@ class Array:
         return count
 
     @property
+    def lock(self) -> RLock:
+        """A recursive lock that goes with the array, for all processes that have it.
+
+        The array does not take it by itself: ``with array.lock: array.np[:] = 0``. It is part of
+        the array's memory; this handle of it is opened when it is first used, is the same for
+        all threads, and is closed with the array. `RLock` says what happens when an owner dies:
+        a warning, unless you set ``array.lock.on_owner_death``.
+
+        AccessError: attached for reading only. TooManyParticipantsError: more than 256
+        handles of the array use it. ClosedError.
+        """
+        found = self._locks.get("lock")
+        if found is not None and not found.closed:
+            return found
+        self.np  # noqa: B018 - raises when closed
+        from isthmus.lock import RLock
+
+        what = f"lock of {_what(self._name)}"
+        made = RLock._part_of(self._segment, self._lock_offset, what)
+        # Of several threads that have come so far, all get the one that is there first.
+        return self._locks.setdefault("lock", made)
+
+    @property
     def segment(self) -> Segment:
         """The memory below, header included: for `advise`, `lock_memory`, `mode`, `owner` ….
 
@@ -308,8 +347,15 @@ class Array:
     # ---- Its end -------------------------------------------------------------------
 
     def close(self) -> None:
-        """End the use of this handle; the array and its name stay. May be called twice."""
+        """End the use of this handle; the array and its name stay. May be called twice.
+
+        What it holds of the `lock` counts as held by one that died. A thread that waits for the
+        lock just now goes on waiting, and has it when it gets it.
+        """
         self._np = None
+        while self._locks:
+            _, lock = self._locks.popitem()
+            lock._close()
         self._segment.close()
 
     def unlink(self) -> None:

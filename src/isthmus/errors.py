@@ -193,3 +193,61 @@ class CorruptError(FormatError):
 
 class MismatchError(FormatError):
     """It exists with another size, shape or dtype than asked for."""
+
+
+class NotHeldError(IsthmusError, RuntimeError, ValueError):
+    """Released, or used in a way that needs it held, by one that does not hold it.
+
+    A RuntimeError as in `threading`, a ValueError as in `multiprocessing`.
+    """
+
+    _default_errno = _errno.EPERM
+
+
+class TooManyPermitsError(IsthmusError, ValueError):
+    """A semaphore released more often than it may be; nothing was given back."""
+
+    _default_errno = _errno.EOVERFLOW
+
+
+class TooManyParticipantsError(IsthmusError, RuntimeError):
+    """As many handles are open as there is room for: `participants=` at creation.
+
+    Attributes:
+        room: how many there is room for; None when not known.
+        in_use: how many of them living handles have.
+    """
+
+    _default_errno = _errno.EUSERS
+
+    if TYPE_CHECKING:
+        room: int | None
+        in_use: int | None
+
+
+class OwnerDied(IsthmusError, RuntimeError):
+    """The lock was taken from an owner that died holding it, and is *held* now.
+
+    What it protects may be half done. Whoever catches this repairs it, and releases `lock`;
+    if it cannot be repaired, `lock.abandon()` tells the next one, too. See `on_owner_death`.
+
+    Attributes:
+        lock: the lock, held; None in a copy that came from another process.
+    """
+
+    _default_errno = _errno.EOWNERDEAD
+
+    if TYPE_CHECKING:
+        lock: Any
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy of the handle would not be the one that holds it.
+        return _rebuild, (
+            type(self),
+            self._message,
+            {"name": self.name, "errno": self.errno, "lock": None},
+        )
+
+
+class OwnerDiedWarning(RuntimeWarning):
+    """A lock was taken from an owner that died holding it; what it protects may be half done."""

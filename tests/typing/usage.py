@@ -8,7 +8,22 @@ from typing import Any, assert_type
 import numpy as np
 
 import isthmus
-from isthmus import Array, Segment, posix, sysv
+from isthmus import (
+    Array,
+    AtomicInt,
+    Barrier,
+    BoundedSemaphore,
+    Condition,
+    Event,
+    Lock,
+    Participant,
+    RLock,
+    RWLock,
+    Segment,
+    Semaphore,
+    posix,
+    sysv,
+)
 
 
 def segments() -> None:
@@ -45,13 +60,56 @@ def arrays() -> None:
     assert_type(array.shape, tuple[int, ...])
     assert_type(array.dtype, np.dtype[Any])
     assert_type(array.segment, Segment)
+    with array.lock as lock:
+        assert_type(lock, RLock)
     assert_type(Array.attach("name", readonly=True), Array)
     assert_type(np.asarray(array).ndim, int)
+
+
+def locks(seg: Segment) -> None:
+    lock = Lock("name", on_owner_death="raise", spin=0, participants=8, persist=True, mode=0o600)
+    assert_type(lock.acquire(block=False), bool)
+    assert_type(lock.acquire(True, 0.5), bool)
+    assert_type(lock.owner, Participant | None)
+    assert_type(lock.waiters(), list[Participant])
+    assert_type(lock.owner_died, bool)
+    with lock as held:
+        assert_type(held, Lock)
+    assert_type(Lock(segment=seg, offset=64).segment, Segment | None)
+    assert_type(Lock.create("name", mode=0o640, owner="alice", group=5), Lock)
+    assert_type(RLock.attach("name", open_timeout=2, owner="any"), RLock)
+    assert_type(Lock.nbytes(participants=5), int)
+    rw = RWLock("name", reader_preference=True, on_owner_death=lambda taken: taken.abandon())
+    with rw.read:
+        assert_type(rw.write.acquire(timeout=1), bool)
+    assert_type(rw.readers(), list[Participant])
+
+
+def friends(lock: Lock) -> None:
+    slots = Semaphore("name", 3, robust=True)
+    slots.release(2)
+    assert_type(slots.value, int)
+    assert_type(BoundedSemaphore.create("name", 2, mode=0o666), BoundedSemaphore)
+    assert_type(Event("name").wait(timeout=1), bool)
+    condition = Condition("name", lock)
+    with condition:
+        assert_type(condition.wait(), bool)
+        assert_type(condition.wait_for(lambda: 5, timeout=1), int)
+        condition.notify(2)
+    assert_type(Barrier("name", parties=2, action=print, timeout=3).wait(), int)
+    number = AtomicInt("name", 5)
+    assert_type(number.add(1), int)
+    assert_type(number.compare_exchange(1, 2), bool)
+    assert_type(number.wait_while(5, timeout=None), bool)
 
 
 def errors() -> None:
     try:
         Segment.attach("name")
+    except isthmus.OwnerDied as died:
+        died.lock.release()
+    except isthmus.TooManyParticipantsError as full:
+        assert_type(full.room, int | None)
     except isthmus.NoSpaceError as error:
         assert_type(error.wanted, int)
         assert_type(error.errno, int | None)

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as npst
 
 import isthmus
 from isthmus import Array, Segment, _dtype
+from isthmus._core import memory
 
 SHM = Path("/dev/shm")
 
@@ -351,7 +352,8 @@ def test_any_dtype_comes_back_as_it_was(
     raw = data.draw(st.binary(min_size=expected.nbytes, max_size=expected.nbytes))
     with Array(name, shape, dtype) as made:
         try:
-            made.segment.buf[4096 : 4096 + len(raw)] = raw
+            offset = memory.read_array(made.segment._open())[4]
+            made.segment.buf[offset : offset + len(raw)] = raw
             with Array(name) as found:
                 assert (found.np.dtype, found.np.shape) == (expected.dtype, expected.shape)
                 assert found.np.tobytes() == raw

@@ -41,6 +41,7 @@ HEAVY = {
     [
         "import isthmus",
         "import isthmus; isthmus.Segment",
+        "import isthmus; isthmus.Lock, isthmus.Semaphore, isthmus.Barrier, isthmus.AtomicInt",
         "import isthmus; isthmus.posix",
         "import isthmus; isthmus.sysv",
     ],
@@ -103,10 +104,13 @@ def test_the_version_is_one(run_python: Callable[..., str]) -> None:
 
 
 def test_every_public_method_tells_what_it_does() -> None:
-    for cls in (isthmus.Segment, isthmus.Array):
-        for name, member in vars(cls).items():
-            if not name.startswith("_"):
-                assert member.__doc__, f"{cls.__name__}.{name}"
+    classes = {getattr(isthmus, name) for name in isthmus.__all__}
+    rw = isthmus.RWLock()
+    for cls in (*classes, type(rw.read), type(rw.write)):
+        if isinstance(cls, type) and not issubclass(cls, Exception):
+            for name in dir(cls):
+                if not name.startswith("_") and name not in isthmus.Participant.__slots__:
+                    assert getattr(cls, name).__doc__, f"{cls.__name__}.{name}"
 
 
 def test_the_installation_is_complete() -> None:
@@ -127,7 +131,8 @@ def test_the_installation_is_complete() -> None:
 
 def test_the_headers_are_found() -> None:
     include = Path(isthmus.get_include())
-    assert {path.name for path in (include / "isthmus").glob("*.h")} == {"isthmus.h", "layout.h"}
+    expected = {"isthmus.h", "layout.h", "primitives.h"}
+    assert {path.name for path in (include / "isthmus").glob("*.h")} == expected
 
 
 def test_pkg_config_finds_the_library_wherever_it_is_installed() -> None:

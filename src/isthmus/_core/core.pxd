@@ -33,6 +33,7 @@ cdef extern from "isthmus/isthmus.h" nogil:
         int fortran
         const char *dtype
         size_t dtype_size
+        uint64_t lock_offset
 
     uint32_t ISTHMUS_ARRAY_MAX_NDIM
 

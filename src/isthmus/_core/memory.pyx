@@ -418,14 +418,14 @@ cdef class ArrayPlan:
 
 
 def read_array(Mapping mapping):
-    """(shape, itemsize, fortran, dtype text, offset of the elements), checked."""
+    """(shape, itemsize, fortran, dtype text, offset of the elements, of the lock), checked."""
     cdef isthmus_array found
     cdef uint32_t i
     check(isthmus_array_read(mapping.data, mapping.size, &found))
     shape = tuple([found.shape[i] for i in range(found.ndim)])
     return (shape, found.itemsize, found.fortran != 0,
             PyBytes_FromStringAndSize(found.dtype, found.dtype_size),
-            <char *>found.data - <char *>mapping.data)
+            <char *>found.data - <char *>mapping.data, found.lock_offset)
 
 
 def layout():
