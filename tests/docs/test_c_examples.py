@@ -7,8 +7,9 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -318,6 +319,81 @@ def test_array_make_refuses_what_cannot_be(run: Run, name: str) -> None:
     fails(run("array_make", name, 2**32, 2**32), "File too large")
     fails(run("array_make", "", 1, 1), "Invalid argument")
     fails(run("array_sum"), "usage: array_sum", status=2)
+
+
+# ---- lock_counter -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def counters(programs: dict[str, Path], run: Run, name: str) -> Iterator[dict[str, list[str]]]:
+    """The program in each language; what they share is removed afterwards."""
+    python = ROOT / "examples" / "python" / "lock_counter.py"
+    commands = {
+        "C": [str(programs["lock_counter"]), name],
+        "Python": [sys.executable, "-P", str(python), name],
+    }
+    yield commands
+    assert run("lock_counter", name, "remove").returncode == 0
+
+
+def start(command: list[str], *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, errors = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, errors) == (0, "")
+    return output
+
+
+def total(number: int) -> str:
+    return f"hits {number}, under the named lock {number}, under the placed lock {number}\n"
+
+
+def test_c_and_python_count_together_and_lose_nothing(counters: dict[str, list[str]]) -> None:
+    each = 3000
+    processes = [start(command, each) for command in counters.values() for _ in range(2)]
+    assert [finish(process) for process in processes] == [""] * 4
+    for command in counters.values():
+        assert finish(start(command, "show")) == total(4 * each)
+
+
+@pytest.mark.parametrize("killed", ["C", "Python"])
+@pytest.mark.parametrize("next_one", ["C", "Python"])
+def test_a_counter_that_is_killed_with_the_locks_is_reported_and_holds_up_nobody(
+    killed: str, next_one: str, counters: dict[str, list[str]]
+) -> None:
+    assert finish(start(counters[next_one], 5)) == ""
+    holder = start(counters[killed], "hold")
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "holding both locks\n"
+    # Some wait while the owner dies, one comes when it is dead; only the first is told.
+    waiting = [start(counters[next_one], 5) for _ in range(2)]
+    holder.kill()
+    holder.communicate(timeout=PATIENCE)
+    late = start(counters[next_one], 5)
+    told = "".join(finish(process) for process in (*waiting, late))
+    reports = re.findall(r"^the last owner of the (\w+) lock died; the number is \d+$", told, re.M)
+    assert sorted(reports) == ["named", "placed"]
+    assert finish(start(counters[killed], "show")) == total(20)
+
+
+@pytest.mark.parametrize("arguments", [[], ["x"], ["x", "-1"], ["x", "shown"], ["x", "1", "2"]])
+def test_wrong_usage_of_lock_counter_says_how(run: Run, arguments: list[str]) -> None:
+    fails(run("lock_counter", *arguments), "usage: lock_counter", status=2)
+
+
+def test_lock_counter_says_what_is_in_its_way(run: Run, name: str) -> None:
+    (SHM / name).write_bytes(b"x" * PAGE)
+    fails(run("lock_counter", name, "1"), name)
+    (SHM / name).unlink()
+    fails(run("lock_counter", "x" * 251, "1"), "too long")
+    assert not (SHM / ("x" * 251)).exists()
 
 
 # ---- segment_peek -------------------------------------------------------------------------
