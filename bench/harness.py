@@ -13,9 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 from rich.table import Table
+
+
+class Result(Protocol):
+    """What a benchmark has to show."""
+
+    def table(self) -> Table: ...
+    def record(self) -> dict[str, object]: ...
 
 
 @dataclass
@@ -124,7 +132,7 @@ def machine(core: int) -> dict[str, str]:
     }
 
 
-def report(races: list[Race], facts: dict[str, str], path: str | None) -> None:
+def report(races: list[Result], facts: dict[str, str], path: str | None) -> None:
     console = Console()
     for key, value in facts.items():
         console.print(f"[bold]{key}[/]: {value}")

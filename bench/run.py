@@ -1,21 +1,28 @@
-"""All benchmarks, or those named: python bench/run.py [opening] [array] [large] [import].
+"""All benchmarks, or those named: python bench/run.py [TOPIC …], such as opening or locks.
 
 Speed is measured here and nowhere else; no test asserts a time. Rivals run in the same
-process, on the same core, taking turns. Trust the ratios, not the absolute times.
+process, on the same core, taking turns; but for
+what takes several processes (peers). Trust the ratios, not the absolute times.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 
-from harness import Race, machine, pin, report
+from harness import Result, machine, pin, report
+from locks import atomic_race, lock_races
 from opening import array_race, import_race, large_race, opening_races
+from peers import peer_comparisons
 
-TOPICS = {
+TOPICS: dict[str, Callable[[], Sequence[Result]]] = {
     "opening": opening_races,
     "array": lambda: [array_race()],
     "large": lambda: [large_race()],
     "import": lambda: [import_race()],
+    "locks": lock_races,
+    "atomic": lambda: [atomic_race()],
+    "peers": peer_comparisons,
 }
 
 
@@ -25,7 +32,7 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="write everything measured to FILE")
     arguments = parser.parse_args()
     facts = machine(pin())
-    races: list[Race] = []
+    races: list[Result] = []
     for topic in arguments.topics or TOPICS:
         races.extend(TOPICS[topic]())
     report(races, facts, arguments.json)
