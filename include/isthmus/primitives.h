@@ -93,7 +93,7 @@ size_t isthmus_primitive_size(uint32_t kind, uint32_t participants);
  * ISTHMUS_PERSIST. When all participants were killed, the next one to open it finds
  * nobody, and starts anew; but a lock whose owner was killed is kept, and says so.
  *
- * Errors as for segments; -ISTHMUS_E_FULL; -ENOSYS: no /proc, or no locks on the file system.
+ * Errors as for segments; -ISTHMUS_E_FULL.
  * attach does not check anything but the kind; open also flags, maximum and, for
  * semaphores and barriers, value: -ENOTUNIQ when it is there and is another.
  */
@@ -110,7 +110,7 @@ int isthmus_primitive_open(struct isthmus_primitive *primitive, const char *name
 /* One without a name, in a memory object: for fork, or for passing isthmus_primitive.fd on. */
 int isthmus_primitive_anonymous(struct isthmus_primitive *primitive,
                                 const struct isthmus_primitive_plan *plan);
-/* The same from its descriptor, which stays the caller's. */
+/* The same from its descriptor, which stays the caller's. -ENOSYS: no /proc. */
 int isthmus_primitive_from_fd(struct isthmus_primitive *primitive, int fd, uint32_t kind);
 
 /*
@@ -119,6 +119,7 @@ int isthmus_primitive_from_fd(struct isthmus_primitive *primitive, int fd, uint3
  * must stay until the primitive is closed. `data`, `size`: the mapping of the file `fd` from
  * its start. find: opens only, -ENOENT where there are zeros.
  * -ISTHMUS_E_FOREIGN: something else is there. -ERANGE: does not lie inside.
+ * -ENOSYS: no /proc, by which a handle gets an open file description of its own.
  */
 int isthmus_primitive_place(struct isthmus_primitive *primitive, void *data, size_t size, int fd,
                             uint64_t offset, const struct isthmus_primitive_plan *plan);
