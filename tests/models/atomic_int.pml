@@ -90,7 +90,8 @@ inline wait_while(old)
         :: else
         fi;
 #endif
-        /* atomic_int.c wait_for: int result = isthmus_wait_sleep(wait, &integer->changes, changes) */
+        /* atomic_int.c wait_for: int result = isthmus_wait_sleep(wait, &integer->changes,
+           changes) */
         futex_sleep(0, changes == found);
         if
         :: AWAKE(0)

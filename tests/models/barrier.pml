@@ -20,11 +20,10 @@
  *
  * Left out
  *   The guard is a lock that blocks, and whose dead owner is as none: mutex.pml shows that it is
- *   so. Under it the shares of all slots are looked at in one step: nobody else changes them. That
- *   one that resets or aborts, and is no party, may die doing it (tests/c kill there). That a
- *   sweep does nothing if another was a moment ago. That the number of the round wraps around.
- *   `broken` has 4 entries, not 12: who asks when that many
- *   rounds have broken since is told that its own did.
+ *   so. Under it the shares of all slots are looked at in one step: nobody else changes them.
+ *   That a sweep does nothing if another was a moment ago. That the number of the round wraps
+ *   around. `broken` has 4 entries, not 12: who asks when nearly that many rounds have broken
+ *   since is told that its own did.
  *
  * CHECK together, agreement, wake-ups: THREADS=3 PARTIES=3 ROUNDS=2
  * CHECK together, agreement, wake-ups, full rounds: THREADS=4 PARTIES=2 ROUNDS=1
@@ -32,17 +31,23 @@
  * CHECK together, agreement, wake-ups, expiring: THREADS=3 PARTIES=2 ROUNDS=2 EXPIRES
  * CHECK together, agreement, wake-ups, reset: THREADS=3 PARTIES=2 ROUNDS=1 EXPIRES RESETS
  * CHECK together, agreement, recovery: THREADS=3 PARTIES=2 ROUNDS=1 DEATHS=1 SLICES LIVENESS
- * CHECK together, agreement, recovery, three: THREADS=3 PARTIES=3 ROUNDS=1 EARLY DEATHS=2 SLICES LIVENESS
+ * CHECK together, agreement, a reset cut off: THREADS=2 PARTIES=2 ROUNDS=1 RESETS DEATHS=1 SLICES
+ * CHECK agreement, recovery, three: THREADS=3 PARTIES=3 ROUNDS=1 EARLY DEATHS=2 SLICES LIVENESS
  * MUST FAIL THREADS=3 PARTIES=2 ROUNDS=1 WITHDRAWS: WITHDRAW_FROM_FULL
  * MUST FAIL THREADS=4 PARTIES=2 ROUNDS=1: ENTER_FULL
  * MUST FAIL THREADS=2 PARTIES=2 ROUNDS=2: OLD_SHARES_COUNT
  * MUST FAIL THREADS=3 PARTIES=2 ROUNDS=1 EXPIRES RESETS: ENTRY_AFTER_ROUND
+ * MUST FAIL THREADS=2 PARTIES=2 ROUNDS=1 RESETS DEATHS=1 SLICES: ENTRY_STAYS
  * MUST FAIL THREADS=3 PARTIES=2 ROUNDS=1: SLEEP_WITHOUT_COMPARING
  * MUST FAIL THREADS=3 PARTIES=2 ROUNDS=1 EXPIRES: EXPIRE_WITHOUT_LOOK
  * MUST FAIL THREADS=2 PARTIES=2 ROUNDS=1 DEATHS=1 SLICES LIVENESS: NO_SWEEP
  * MUST FAIL THREADS=2 PARTIES=2 ROUNDS=1 DEATHS=1 LIVENESS: NO_SLICES
  */
+#ifdef RESETS
+#define PROCESSES (THREADS + 1)
+#else
 #define PROCESSES THREADS
+#endif
 #define FUTEXES 1
 #define SLOTS THREADS
 #define THREADS_OF(p) (1 << (p))
@@ -121,7 +126,8 @@ inline repair_round(stay_broken)
         /* repair.c isthmus_repair_round: isthmus_store_u32(&barrier->broken[breaks %
            ISTHMUS_BARRIER_BROKEN], round | 1) */
         broken[breaks % ENTRIES] = round | 1;
-        breaks++ /* repair.c isthmus_repair_round: isthmus_store_u32(&barrier->breaks, breaks + 1) */
+        /* repair.c isthmus_repair_round: isthmus_store_u32(&barrier->breaks, breaks + 1) */
+        breaks++
     :: else
     fi;
 #endif
@@ -195,10 +201,12 @@ inline meet_the_dead()
     repair_seized() /* barrier.c met_the_dead: isthmus_repair(barrier, i) */
 }
 
+#define AGE(r) (((round | 1) - (r)) & 255)
+
 inline outcome()
 {
-    index = breaks; /* barrier.c outcome: const uint32_t breaks =
-                       isthmus_load_u32(&state(barrier)->breaks) */
+    /* barrier.c outcome: const uint32_t breaks = isthmus_load_u32(&state(barrier)->breaks) */
+    index = breaks;
     i = 1;
     result = BUSY; /* not decided yet */
     do
@@ -206,20 +214,28 @@ inline outcome()
         result == BUSY ->
         if
         :: i >= ENTRIES -> result = BROKEN
-        :: i < ENTRIES && i > index -> result = OK /* barrier.c outcome: if (i > breaks) return 0 */
+        /* barrier.c outcome: if (i > breaks) return 0 */
+        :: i < ENTRIES && i > index -> result = OK
         :: else ->
             /* barrier.c outcome: const uint32_t entry =
                isthmus_load_u32(&state(barrier)->broken[(breaks - i) % ISTHMUS_BARRIER_BROKEN]) */
             found = broken[(index - i) % ENTRIES];
             if
-            :: found == (mine | 1) -> result = BROKEN /* barrier.c outcome: if (entry == (round | 1)) */
-            /* barrier.c outcome: const uint32_t now = isthmus_load_u32(&state(barrier)->round) | 1;
-               if (now - entry > now - (round | 1)) return 0 */
-            :: (round | 1) - found > (round | 1) - (mine | 1) -> result = OK
-            :: else -> i++
+            /* barrier.c outcome: if (entry == (round | 1)) */
+            :: found == (mine | 1) -> result = BROKEN
+            :: else
             fi
         fi
-    }
+    };
+        atomic {
+            if
+            /* barrier.c outcome: const uint32_t now = isthmus_load_u32(&state(barrier)->round) | 1;
+               if (now - entry > now - (round | 1)) */
+            :: result == BUSY && AGE(found) > AGE(mine | 1) ->
+                result = OK
+            :: else -> i++
+            fi
+        }
     :: else -> break
     od;
     atomic { i = 0; found = 0; index = 0 }
@@ -231,20 +247,21 @@ inline outcome()
 #define SOMEBODY_LEFT_BEHIND (LEFT_BEHIND(0) || LEFT_BEHIND(1))
 #endif
 
+#ifdef NO_SWEEP
+#define LOOK_FOR_THE_DEAD false
+#else
+#define LOOK_FOR_THE_DEAD SOMEBODY_LEFT_BEHIND /* else it would do nothing */
+#endif
+
 inline look_for_the_dead()
 {
-#ifndef NO_SWEEP
-    if
-    :: SOMEBODY_LEFT_BEHIND ->
-        enter_guard(); /* barrier.c look_for_the_dead: if (isthmus_guard_acquire(barrier,
-                          &state(barrier)->guard, 0)) */
-        sweep(); /* barrier.c look_for_the_dead: isthmus_participants_sweep(barrier) */
-        guard = 0 /* barrier.c look_for_the_dead: isthmus_mutex_release(&state(barrier)->guard, 0) */
-    :: else /* it would do nothing */
-    fi
-#else
-    skip
-#endif
+    /* barrier.c look_for_the_dead: if (isthmus_guard_acquire(barrier, &state(barrier)->guard,
+       0)) */
+    enter_guard();
+    /* barrier.c look_for_the_dead: const int found = isthmus_participants_sweep(barrier) */
+    sweep();
+    /* barrier.c look_for_the_dead: isthmus_mutex_release(&state(barrier)->guard, 0) */
+    guard = 0
 }
 
 /* 0 or SLICE; for thread 0 also INTERRUPTED and TIME_OVER, if it has arrived. */
@@ -252,7 +269,8 @@ inline sleep_on(arrived)
 {
     result = OK;
     if
-    :: round == mine -> /* barrier.c sleep_on: if (isthmus_load_u32(&barrier->round) != round) return 0 */
+    /* barrier.c sleep_on: if (isthmus_load_u32(&barrier->round) != round) return 0 */
+    :: round == mine ->
         /* barrier.c sleep_on: return isthmus_wait_sleep(wait, &barrier->round, round) */
         futex_sleep(0, round == mine);
         if
@@ -269,6 +287,24 @@ inline sleep_on(arrived)
     fi
 }
 
+inline wait_on(arrived)
+{
+    /* barrier.c wait_on: int result = wait->deadline ? sleep_on(wait, round) : -ETIMEDOUT */
+    sleep_on(arrived);
+    if
+    /* barrier.c wait_on: if (look_for_the_dead(wait->primitive) || result == ISTHMUS_WAIT_SLICE)
+       return 0 */
+    :: (result == SLICE || result == TIME_OVER) && LOOK_FOR_THE_DEAD ->
+        look_for_the_dead();
+        result = OK
+    :: else ->
+        if
+        :: result == SLICE -> result = OK
+        :: else
+        fi
+    fi
+}
+
 inline arrive()
 {
     do
@@ -277,7 +313,8 @@ inline arrive()
         atomic {
             mine = round; /* barrier.c arrive: *round = isthmus_load_u32(&state(barrier)->round); if
                              (*round & 1) return -ISTHMUS_E_BROKEN */
-            index = ARRIVED; /* barrier.c arrive: const uint64_t before = arrived(barrier, *round) */
+            /* barrier.c arrive: const uint64_t before = arrived(barrier, *round) */
+            index = ARRIVED;
             if
             :: mine & 1 -> result = BROKEN
 #ifndef ENTER_FULL
@@ -289,8 +326,8 @@ inline arrive()
             fi
         };
         if
-        /* barrier.c arrive: if (before + 1 >= state(barrier)->parties && met_the_dead(barrier, *round))
-           return -ISTHMUS_E_BROKEN */
+        /* barrier.c arrive: if (before + 1 >= state(barrier)->parties && met_the_dead(barrier,
+           *round)) return -ISTHMUS_E_BROKEN */
         :: result != BROKEN && index + 1 >= PARTIES -> meet_the_dead()
         :: else
         fi;
@@ -311,21 +348,13 @@ inline arrive()
             }
         :: else
         fi;
-        guard = 0; /* barrier.c isthmus_barrier_arrive: isthmus_mutex_release(&state(barrier)->guard,
-                      0) */
+        /* barrier.c isthmus_barrier_arrive: isthmus_mutex_release(&state(barrier)->guard, 0) */
+        guard = 0;
         if
         :: result != BUSY -> break
         :: else
         fi;
-        /* barrier.c isthmus_barrier_arrive: result = wait_on(&wait, *round) */
-        /* barrier.c wait_on: int result = wait->deadline ? sleep_on(wait, round) : -ETIMEDOUT */
-        sleep_on(false);
-        if
-        /* barrier.c wait_on: if (look_for_the_dead(wait->primitive) || result == ISTHMUS_WAIT_SLICE)
-           return 0 */
-        :: result == SLICE -> look_for_the_dead()
-        :: else
-        fi
+        wait_on(false) /* barrier.c isthmus_barrier_arrive: result = wait_on(&wait, *round) */
     od
 }
 
@@ -346,19 +375,23 @@ inline trip()
         if
         /* barrier.c isthmus_barrier_trip: if (isthmus_round_noted(state(barrier), round)) */
         /* barrier.c isthmus_barrier_trip: isthmus_add_u32(&state(barrier)->breaks, UINT32_MAX) */
+#ifndef ENTRY_STAYS
         :: NOTED -> breaks--
+#endif
         :: else
         fi;
         d_step {
             assert(THERE == PARTIES && (there & BIT(me))); /* together */
             there = 0;
             went_well[mine >> 1] = 1;
-            round = mine + 2 /* barrier.c isthmus_barrier_trip: isthmus_store_u32(&state(barrier)->round,
-                                round + 2) */
+            /* barrier.c isthmus_barrier_trip: isthmus_store_u32(&state(barrier)->round, round +
+               2) */
+            round = mine + 2
         };
         result = OK
     fi;
-    guard = 0; /* barrier.c isthmus_barrier_trip: isthmus_mutex_release(&state(barrier)->guard, 0) */
+    /* barrier.c isthmus_barrier_trip: isthmus_mutex_release(&state(barrier)->guard, 0) */
+    guard = 0;
     if
     /* barrier.c isthmus_barrier_trip: isthmus_os_futex_wake(&state(barrier)->round, UINT32_MAX) */
     :: result == OK -> futex_wake_all(0)
@@ -370,15 +403,9 @@ inline await()
 {
     result = OK;
     do
-    /* barrier.c isthmus_barrier_await: while (!result && isthmus_load_u32(&state(barrier)->round) ==
-       round) result = wait_on(&wait, round) */
-    :: round == mine ->
-        sleep_on(true);
-        if
-        :: result == SLICE -> look_for_the_dead(); result = OK
-        :: result == INTERRUPTED || result == TIME_OVER -> break
-        :: else
-        fi
+    /* barrier.c isthmus_barrier_await: while (!result &&
+       isthmus_load_u32(&state(barrier)->round) == round) result = wait_on(&wait, round) */
+    :: result == OK && round == mine -> wait_on(true)
     :: else -> break
     od;
     if
@@ -396,13 +423,15 @@ inline withdraw()
 #ifdef WITHDRAW_FROM_FULL
     :: round == mine ->
 #else
-    /* barrier.c isthmus_barrier_withdraw: const int late = isthmus_load_u32(&state(barrier)->round) !=
-       round || arrived(barrier, round) >= state(barrier)->parties */
+    /* barrier.c isthmus_barrier_withdraw: const int late =
+       isthmus_load_u32(&state(barrier)->round) != round || arrived(barrier, round) >=
+       state(barrier)->parties */
     :: round == mine && ARRIVED < PARTIES ->
 #endif
         d_step {
-            share[me]--; /* barrier.c isthmus_barrier_withdraw: if (!late &&
-                            isthmus_load_u32(&own->share)) isthmus_add_u32(&own->share, UINT32_MAX) */
+            /* barrier.c isthmus_barrier_withdraw: if (!late && isthmus_load_u32(&own->share))
+               isthmus_add_u32(&own->share, UINT32_MAX) */
+            share[me]--;
             there = there & ALL_BUT(me);
             waiting = waiting & ALL_BUT(me)
         }
@@ -420,13 +449,15 @@ inline expire()
 #ifdef EXPIRE_WITHOUT_LOOK
     :: repair_round(1); result = BROKEN
 #else
-    /* barrier.c isthmus_barrier_expire: const int over = isthmus_load_u32(&state(barrier)->round) !=
-       round; if (!over) isthmus_repair_round(state(barrier), 1) */
+    /* barrier.c isthmus_barrier_expire: const int over =
+       isthmus_load_u32(&state(barrier)->round) != round; if (!over)
+       isthmus_repair_round(state(barrier), 1) */
     :: round == mine -> repair_round(1); result = BROKEN
     :: round != mine -> result = OK
 #endif
     fi;
-    guard = 0; /* barrier.c isthmus_barrier_expire: isthmus_mutex_release(&state(barrier)->guard, 0) */
+    /* barrier.c isthmus_barrier_expire: isthmus_mutex_release(&state(barrier)->guard, 0) */
+    guard = 0;
     if
     :: result == OK -> outcome() /* barrier.c isthmus_barrier_expire: return over ? outcome(barrier,
                                     round) : -ISTHMUS_E_BROKEN */
@@ -442,8 +473,9 @@ inline wait()
     :: else -> arrive()
     fi;
 #else
-    arrive(); /* barrier.c isthmus_barrier_wait: int index = isthmus_barrier_arrive(barrier, deadline,
-                 &round) */
+    /* barrier.c isthmus_barrier_wait: int index = isthmus_barrier_arrive(barrier, deadline,
+       &round) */
+    arrive();
 #endif
     if
     :: result == OK ->
@@ -454,8 +486,9 @@ inline wait()
         :: else -> await()
         fi;
         do
-        /* barrier.c isthmus_barrier_wait: while (result == -EINTR && isthmus_barrier_withdraw(barrier,
-           round) == 1) result = isthmus_barrier_await(barrier, deadline, round) */
+        /* barrier.c isthmus_barrier_wait: while (result == -EINTR &&
+           isthmus_barrier_withdraw(barrier, round) == 1) result = isthmus_barrier_await(barrier,
+           deadline, round) */
         :: result == INTERRUPTED ->
             withdraw();
             if
@@ -478,19 +511,23 @@ inline wait()
 }
 
 #ifdef RESETS
-proctype resetter(byte me)
+proctype resetter(byte me; byte p)
 {
-    byte found;
-    enter_guard(); /* barrier.c isthmus_barrier_reset: isthmus_guard_enter(barrier,
-                      &state(barrier)->guard) */
-    if
-    /* barrier.c isthmus_barrier_reset: const uint32_t round =
-       isthmus_load_u32(&state(barrier)->round); if (round & 1 || arrived(barrier, round))
-       isthmus_repair_round(state(barrier), 0) */
-    :: round & 1 || ARRIVED -> repair_round(0)
-    :: else
-    fi;
-    guard = 0 /* barrier.c isthmus_barrier_reset: isthmus_mutex_release(&state(barrier)->guard, 0) */
+    byte found, mine, result, index, i, left;
+    {
+        enter_guard(); /* barrier.c isthmus_barrier_reset: isthmus_guard_enter(barrier,
+                          &state(barrier)->guard) */
+        if
+        /* barrier.c isthmus_barrier_reset: const uint32_t round =
+           isthmus_load_u32(&state(barrier)->round); if (round & 1 || arrived(barrier, round))
+           isthmus_repair_round(state(barrier), 0) */
+        :: round & 1 || ARRIVED -> repair_round(0)
+        :: else
+        fi;
+        /* barrier.c isthmus_barrier_reset: isthmus_mutex_release(&state(barrier)->guard, 0) */
+        guard = 0;
+        finished = finished | BIT(me)
+    } UNTIL_KILLED
 }
 #define AGAIN (result == BROKEN && !(round & 1))
 #else
@@ -538,7 +575,7 @@ init
         waiting = 3;
 #endif
 #ifdef RESETS
-        run resetter(THREADS);
+        run resetter(THREADS, THREADS);
 #endif
         LET_DIE
     };
@@ -551,16 +588,17 @@ init
     assert(!FOR_NOTHING(2));
 #endif
     /* And nobody waits for room: all that are not at their end have arrived. */
-    assert((finished | waiting) == (1 << THREADS) - 1)
+    assert((finished | waiting) == (1 << PROCESSES) - 1)
 #endif
 }
 
 #ifdef LIVENESS
 #define IN_VAIN(t) (share[t] && dead[t] && round_of[t] == round && !(round & 1) && waiting)
+#define STUCK_WITH(t) (FOR_NOTHING(t) || IN_VAIN(t))
 #if THREADS > 2
-#define STUCK (FOR_NOTHING(0) || FOR_NOTHING(1) || FOR_NOTHING(2) || IN_VAIN(0) || IN_VAIN(1) || IN_VAIN(2))
+#define STUCK (STUCK_WITH(0) || STUCK_WITH(1) || STUCK_WITH(2))
 #else
-#define STUCK (FOR_NOTHING(0) || FOR_NOTHING(1) || IN_VAIN(0) || IN_VAIN(1))
+#define STUCK (STUCK_WITH(0) || STUCK_WITH(1))
 #endif
 ltl recovery { [] (STUCK -> <> !STUCK) }
 #endif

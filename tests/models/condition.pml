@@ -113,7 +113,8 @@ inline enter()
     /* condition.c isthmus_condition_enter: waiter->ticket = isthmus_add_u64(&state->tickets, 1) */
     atomic { ticket = tickets; tickets++ };
     d_step {
-        /* condition.c isthmus_condition_enter: isthmus_add_u32(&isthmus_own(condition)->share, 1) */
+        /* condition.c isthmus_condition_enter: isthmus_add_u32(&isthmus_own(condition)->share,
+           1) */
         share[me]++;
         waiting = waiting | BIT(me);
         before = calls
@@ -166,7 +167,8 @@ inline leave()
 #endif
     if
     :: !may && !over && !died -> /* condition.c isthmus_condition_leave: if (!notified && again) */
-        lock = 0 /* condition.c isthmus_condition_leave: error = isthmus_lock_drop(lock, 0, &depth) */
+        /* condition.c isthmus_condition_leave: error = isthmus_lock_drop(lock, 0, &depth) */
+        lock = 0
     :: else ->
         if
         :: may ->
@@ -256,8 +258,8 @@ inline notify(count)
 #ifdef NUMBER_BEFORE_TOKEN
         sequence++;
 #endif
-        /* condition.c isthmus_condition_notify: isthmus_store_u32(&state->tokens, (uint32_t)(wanted <
-           waiters ? wanted : waiters)) */
+        /* condition.c isthmus_condition_notify: isthmus_store_u32(&state->tokens,
+           (uint32_t)(wanted < waiters ? wanted : waiters)) */
         d_step {
 #ifndef TOKENS_FOR_NOBODY
             found = (found < sum -> found : sum);

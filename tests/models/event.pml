@@ -66,8 +66,8 @@ inline set()
     :: atomic {
         else ->
         if
-        /* event.c isthmus_event_set: isthmus_swap_u32(&state->word, &found, ((found + ONCE) & COUNT) |
-           SET) */
+        /* event.c isthmus_event_set: isthmus_swap_u32(&state->word, &found, ((found + ONCE) &
+           COUNT) | SET) */
         :: word == found -> word = ((found + ONCE) & COUNT) | SET; sets++; break
         :: else -> found = word
         fi
@@ -94,8 +94,8 @@ inline clear()
     :: atomic {
         found & SET ->
         if
-        /* event.c isthmus_event_clear: while (found & SET && !isthmus_swap_u32(&state->word, &found,
-           found & COUNT)) */
+        /* event.c isthmus_event_clear: while (found & SET && !isthmus_swap_u32(&state->word,
+           &found, found & COUNT)) */
         :: word == found -> word = found & COUNT; break
         :: else -> found = word
         fi

@@ -28,9 +28,9 @@
  * CHECK exclusion, wake-ups, readers first: READERS=2 WRITERS=1 PREFERENCE READING
  * CHECK exclusion, wake-ups, readers first, two writers: READERS=1 WRITERS=2 PREFERENCE
  * CHECK exclusion, report, recovery: READERS=1 WRITERS=2 DEATHS=1 SLICES LIVENESS
- * CHECK exclusion, report, recovery from a writer: READERS=2 WRITERS=1 WRITING DEATHS=2 SLICES LIVENESS
- * CHECK exclusion, report, recovery, two writers: READERS=1 WRITERS=2 WRITING DEATHS=2 SLICES LIVENESS
- * CHECK exclusion, report, recovery from a reader: READERS=2 WRITERS=1 READING DEATHS=2 SLICES LIVENESS
+ * CHECK report, recovery from a writer: READERS=2 WRITERS=1 WRITING DEATHS=2 SLICES LIVENESS
+ * CHECK report, recovery, two writers: READERS=1 WRITERS=2 WRITING DEATHS=2 SLICES LIVENESS
+ * CHECK report, recovery from a reader: READERS=2 WRITERS=1 READING DEATHS=2 SLICES LIVENESS
  * MUST FAIL READERS=1 WRITERS=1: NO_SECOND_LOOK
  * MUST FAIL READERS=1 WRITERS=1: LOOK_BEFORE_CLOSING
  * MUST FAIL READERS=2 WRITERS=1: NUMBER_AFTER_LOOK
@@ -40,7 +40,7 @@
  * MUST FAIL READERS=1 WRITERS=2: TURN_IN_SILENCE
  * MUST FAIL READERS=1 WRITERS=2 DEATHS=1 SLICES: NO_MARK
  * MUST FAIL READERS=2 WRITERS=1 DEATHS=1 SLICES: MARK_AFTER_GATE
- * MUST FAIL READERS=2 WRITERS=2 DEATHS=1 SLICES: GATE_AFTER_WORD
+ * MUST FAIL READERS=1 WRITERS=3 WRITING DEATHS=1 SLICES: GATE_AFTER_WORD
  * MUST FAIL READERS=1 WRITERS=1 DEATHS=1 SLICES LIVENESS: NO_SWEEP
  * MUST FAIL READERS=1 WRITERS=1 DEATHS=1 LIVENESS: NO_SLICES
  */
@@ -97,19 +97,22 @@ inline mourn(p)
 /* ---- repair.c ---------------------------------------------------------------------------- */
 
 /* repair.c opened: uint32_t cleared = ISTHMUS_GATE_CLOSED | ISTHMUS_WORD_WAITERS */
-/* repair.c opened: uint32_t turn = !draining && gate & ISTHMUS_WORD_WAITERS ? ISTHMUS_GATE_TURN : 0 */
-/* repair.c opened: return (((gate & ~cleared) + ISTHMUS_GATE_OPENING) & ~ISTHMUS_WORD_WAITERS) | turn */
+/* repair.c opened: uint32_t turn = !draining && gate & ISTHMUS_WORD_WAITERS ? ISTHMUS_GATE_TURN
+   : 0 */
+/* repair.c opened: return (((gate & ~cleared) + ISTHMUS_GATE_OPENING) & ~ISTHMUS_WORD_WAITERS)
+   | turn */
 #define OPENED(g) (((((g) & COUNT) + OPENING) & COUNT) | ((g) & TURN) | ((g) & WAITERS -> TURN : 0))
 #define OPENED_DRAINING(g) (((((g) & COUNT) + OPENING) & COUNT) | ((g) & (TURN | DRAINING)))
 
 inline repair_gate(now)
 {
-    found = gate; /* repair.c isthmus_repair_gate: uint32_t found = isthmus_load_u32(&rwlock->gate) */
+    /* repair.c isthmus_repair_gate: uint32_t found = isthmus_load_u32(&rwlock->gate) */
+    found = gate;
     do
     :: atomic {
         if
-        /* repair.c isthmus_repair_gate: while (!isthmus_swap_u32(&rwlock->gate, &found, opened(found,
-           draining))) */
+        /* repair.c isthmus_repair_gate: while (!isthmus_swap_u32(&rwlock->gate, &found,
+           opened(found, draining))) */
         :: gate == found -> gate = now; break
         :: else -> found = gate
         fi
@@ -144,7 +147,8 @@ inline abandon(s)
 inline repair(s)
 {
     if
-    /* repair.c repair_rwlock: if ((isthmus_load_u32(&rwlock->word) & ISTHMUS_WORD_OWNER) == slot + 1) */
+    /* repair.c repair_rwlock: if ((isthmus_load_u32(&rwlock->word) & ISTHMUS_WORD_OWNER) ==
+       slot + 1) */
     :: (word & OWNER) == s + 1 ->
 #if !defined(NO_MARK) && !defined(MARK_AFTER_GATE)
         abandoned = 1; /* repair.c repair_rwlock: isthmus_store_u32(&rwlock->abandoned, 1) */
@@ -227,7 +231,8 @@ inline give_back_share()
     /* rwlock.c give_back_share: uint32_t found = isthmus_load_u32(share) */
     /* rwlock.c give_back_share: while (!isthmus_swap_u32(share, &found, found - 1)) */
     share[me]--; /* one thread a process: in one step */
-    /* rwlock.c give_back_share: if (isthmus_load_u32(&state(rwlock)->gate) & (CLOSED | DRAINING)) */
+    /* rwlock.c give_back_share: if (isthmus_load_u32(&state(rwlock)->gate) & (CLOSED |
+       DRAINING)) */
     found = gate;
 #endif
     if
@@ -267,13 +272,15 @@ inline enter()
         owner = gate; /* rwlock.c enter: *gate = isthmus_load_u32(&state(rwlock)->gate) */
 #endif
         if
-        :: owner & CLOSED -> give_back_share(); result = BUSY /* rwlock.c enter: give_back_share(rwlock) */
+        /* rwlock.c enter: give_back_share(rwlock) */
+        :: owner & CLOSED -> give_back_share(); result = BUSY
         :: else ->
             if
             :: owner & TURN -> end_turn() /* rwlock.c enter: if (*gate & TURN) end_turn(rwlock) */
             :: else
             fi;
-            /* rwlock.c enter: return isthmus_load_u32(&state(rwlock)->abandoned) ? -EOWNERDEAD : 0 */
+            /* rwlock.c enter: return isthmus_load_u32(&state(rwlock)->abandoned) ? -EOWNERDEAD
+               : 0 */
             d_step {
                 told = abandoned;
                 reading = reading | BIT(me);
@@ -301,7 +308,8 @@ inline try_word()
 inline open_gate_of_nobody()
 {
     if
-    /* rwlock.c open_gate_of_nobody: if (!(isthmus_load_u32(&state(rwlock)->gate) & CLOSED)) return 1 */
+    /* rwlock.c open_gate_of_nobody: if (!(isthmus_load_u32(&state(rwlock)->gate) & CLOSED))
+       return 1 */
     :: gate & CLOSED ->
         /* rwlock.c open_gate_of_nobody: int result = isthmus_mutex_acquire(rwlock,
            &state(rwlock)->word, &state(rwlock)->tid, 0) */
@@ -330,8 +338,8 @@ inline replace_dead_writer()
     :: owner == 0 -> open_gate_of_nobody() /* rwlock.c replace_dead_writer: return
                                               open_gate_of_nobody(rwlock) */
     :: else ->
-        seize(owner - 1); /* rwlock.c replace_dead_writer: if (isthmus_participant_seize(rwlock, owner -
-                             1)) */
+        /* rwlock.c replace_dead_writer: if (isthmus_participant_seize(rwlock, owner - 1)) */
+        seize(owner - 1);
         if
         :: seized ->
             repair(owner - 1); /* rwlock.c replace_dead_writer: isthmus_repair(rwlock, owner - 1) */
@@ -364,7 +372,8 @@ inline acquire_read()
         fi;
         if
         :: result == BUSY ->
-            /* rwlock.c wait_for_gate: result = isthmus_wait_sleep(wait, &state(rwlock)->gate, found) */
+            /* rwlock.c wait_for_gate: result = isthmus_wait_sleep(wait, &state(rwlock)->gate,
+               found) */
             futex_sleep(GATE, gate == owner);
             if
             :: AWAKE(GATE)
@@ -492,14 +501,20 @@ inline drain()
 #endif
         atomic { found = owner; owner = 0 };
 #endif
-        /* rwlock.c drain: int result = isthmus_wait_sleep(wait, &state(rwlock)->drained, drained) */
+        /* rwlock.c drain: int result = isthmus_wait_sleep(wait, &state(rwlock)->drained,
+           drained) */
         futex_sleep(DRAINED, drained == found);
         if
         :: AWAKE(DRAINED)
         :: atomic { SLICE_ENDS(DRAINED) -> rouse(DRAINED); result = SLICE; found = 0 }
 #ifdef GIVES_UP
         /* rwlock.c drain: if (result && !isthmus_participants_sweep(rwlock) && result < 0) */
-        :: atomic { me == PROCESSES - 1 && !AWAKE(DRAINED) -> rouse(DRAINED); result = TIME_OVER; break }
+        :: atomic {
+            me == PROCESSES - 1 && !AWAKE(DRAINED) ->
+            rouse(DRAINED);
+            result = TIME_OVER;
+            break
+        }
 #endif
         fi;
         if
@@ -519,14 +534,15 @@ inline acquire_write()
     take_word(); /* rwlock.c isthmus_rwlock_acquire_write: isthmus_mutex_acquire(rwlock,
                     &state(rwlock)->word, &state(rwlock)->tid, deadline) */
     if
-    /* rwlock.c isthmus_rwlock_acquire_write: if (found) { isthmus_add_u32(&state(rwlock)->deaths, 1);
-       isthmus_store_u32(&state(rwlock)->abandoned, 1) */
+    /* rwlock.c isthmus_rwlock_acquire_write: if (found) {
+       isthmus_add_u32(&state(rwlock)->deaths, 1); isthmus_store_u32(&state(rwlock)->abandoned,
+       1) */
     :: told -> abandoned = 1
     :: else
     fi;
     if
-    /* rwlock.c isthmus_rwlock_acquire_write: if (deadline && isthmus_load_u32(&state(rwlock)->gate) &
-       TURN) result = give_turn(rwlock, deadline) */
+    /* rwlock.c isthmus_rwlock_acquire_write: if (deadline &&
+       isthmus_load_u32(&state(rwlock)->gate) & TURN) result = give_turn(rwlock, deadline) */
     :: gate & TURN -> give_turn()
     :: else
     fi;

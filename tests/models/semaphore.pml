@@ -19,8 +19,9 @@
  *
  * Left out
  *   The guard is a lock that blocks, and whose dead owner is as none: mutex.pml shows that it is
- *   so. That a sweep does nothing if another was a moment ago. With LOOK_AT_ONCE, the shares of all
- *   slots are added up in one step, else one by one; and nobody looks before saying that it waits.
+ *   so. That a sweep does nothing if another was a moment ago. With deaths and with signals, the
+ *   shares of all slots are added up in one step, else one by one. With deaths, nobody looks
+ *   before it says that it waits.
  *
  * CHECK plain: permits, wake-ups: TAKERS=3 ROUNDS=2 PERMITS=1
  * CHECK plain: permits, wake-ups, two permits: TAKERS=4 ROUNDS=1 PERMITS=2
@@ -29,8 +30,8 @@
  * CHECK plain: wake-ups, signals: TAKERS=3 ROUNDS=1 PERMITS=0 KEEP GIVERS=1 SIGNALLED
  * CHECK robust: permits, wake-ups: TAKERS=3 ROUNDS=1 PERMITS=1 ROBUST
  * CHECK robust: permits, wake-ups, kept: TAKERS=3 ROUNDS=1 PERMITS=2 ROBUST FULL KEEP
- * CHECK robust: wake-ups, signals: TAKERS=4 ROUNDS=1 PERMITS=2 ROBUST FULL KEEP SIGNALLED LOOK_AT_ONCE
- * CHECK robust: recovery: TAKERS=3 ROUNDS=1 PERMITS=1 ROBUST FULL DEATHS=2 SLICES LIVENESS LOOK_AT_ONCE
+ * CHECK robust: wake-ups, signals: TAKERS=4 ROUNDS=1 PERMITS=2 ROBUST FULL KEEP SIGNALLED
+ * CHECK robust: recovery: TAKERS=3 ROUNDS=1 PERMITS=1 ROBUST FULL DEATHS=2 SLICES LIVENESS
  * MUST FAIL TAKERS=3 ROUNDS=1 PERMITS=0 KEEP GIVERS=1: NO_CHAIN
  * MUST FAIL TAKERS=3 ROUNDS=1 PERMITS=1: NO_BIT_AFTER_SLEEP
  * MUST FAIL TAKERS=3 ROUNDS=1 PERMITS=1: SLEEP_WITHOUT_COMPARING
@@ -38,14 +39,18 @@
  * MUST FAIL TAKERS=3 ROUNDS=1 PERMITS=2 ROBUST FULL KEEP: RELEASES_UNCOUNTED
  * MUST FAIL TAKERS=3 ROUNDS=1 PERMITS=1 ROBUST: LOOK_BEFORE_BIT
  * MUST FAIL TAKERS=3 ROUNDS=1 PERMITS=1 ROBUST: NO_LOOK_UNDER_GUARD
- * MUST FAIL TAKERS=4 ROUNDS=1 PERMITS=2 ROBUST FULL KEEP SIGNALLED LOOK_AT_ONCE: INTERRUPTED_KEEPS_WAKE_UP
- * MUST FAIL TAKERS=3 ROUNDS=1 PERMITS=1 ROBUST FULL DEATHS=1 SLICES LIVENESS LOOK_AT_ONCE: NO_SWEEP
+ * MUST FAIL TAKERS=4 ROUNDS=1 PERMITS=2 ROBUST FULL KEEP SIGNALLED: INTERRUPTED_KEEPS_WAKE_UP
+ * MUST FAIL TAKERS=3 ROUNDS=1 PERMITS=1 ROBUST FULL DEATHS=1 SLICES LIVENESS: NO_SWEEP
  * MUST FAIL TAKERS=3 ROUNDS=1 PERMITS=1 ROBUST DEATHS=1 SLICES: REPAIR_THE_LIVING
  */
 /* left out: participant.c isthmus_participants_sweep: uint64_t last =
    isthmus_load_u64(&primitive->shared->swept_ns) */
 /* left out: participant.c isthmus_participants_sweep:
    isthmus_swap_u64(&primitive->shared->swept_ns, &last, now) */
+#if defined(SIGNALLED) || defined(DEATHS)
+#define LOOK_AT_ONCE
+#endif
+
 #define FUTEXES 1
 #define SLOTS TAKERS
 #define THREADS_OF(p) (1 << (p))
@@ -53,7 +58,7 @@
 #define ALL_THREADS ((1 << TAKERS) - 1)
 
 /* The variables of a thread that is killed, so that their values make no difference. */
-#define FORGET found = 0; before = 0; result = 0; taken = 0; i = 0; slept = 0; seized = 0; rounds = 0
+#define FORGET found = 0; before = 0; result = 0; taken = 0; i = 0; slept = 0; seized = 0; left = 0
 
 #define WAITERS 128
 
@@ -115,8 +120,8 @@ inline take_plain()
         /* semaphore.c take_plain: while (*found & ~WAITERS) */
         result == BUSY && (found & 127) ->
         if
-        /* semaphore.c take_plain: isthmus_swap_u32(word, found, left | (*found & WAITERS) | (slept ?
-           WAITERS : 0)) */
+        /* semaphore.c take_plain: isthmus_swap_u32(word, found, left | (*found & WAITERS) |
+           (slept ? WAITERS : 0)) */
         :: word == found -> word = (found - 1) | (found & WAITERS) | IF_SLEPT; result = OK
         :: else -> found = word
         fi
@@ -195,8 +200,8 @@ inline take_robust()
 {
     LOOK {
         result = OK;
-        /* semaphore.c take_robust: uint64_t taken = isthmus_participants_shares(primitive); if (taken
-           >= semaphore->initial && deadline) return -EBUSY */
+        /* semaphore.c take_robust: uint64_t taken = isthmus_participants_shares(primitive); if
+           (taken >= semaphore->initial && deadline) return -EBUSY */
         add_up();
         if
         :: taken >= PERMITS -> result = BUSY; taken = 0
@@ -221,8 +226,8 @@ inline take_robust()
         if
         :: result == OK ->
             LOOK {
-                /* semaphore.c take_robust: taken = isthmus_participants_shares(primitive); if (taken
-                   < semaphore->initial) */
+                /* semaphore.c take_robust: taken = isthmus_participants_shares(primitive); if
+                   (taken < semaphore->initial) */
 #ifndef NO_LOOK_UNDER_GUARD
                 add_up();
 #endif
@@ -257,8 +262,8 @@ inline give_back(count)
                      isthmus_load_u32(&semaphore->word) */
     do
     :: atomic {
-        /* repair.c isthmus_repair_permits: while (!isthmus_swap_u32(&semaphore->word, &found, (found
-           + 1) & ~ISTHMUS_WORD_WAITERS)) */
+        /* repair.c isthmus_repair_permits: while (!isthmus_swap_u32(&semaphore->word, &found,
+           (found + 1) & ~ISTHMUS_WORD_WAITERS)) */
         if
         :: word == found -> word = (found + 1) & 127; break
         :: else -> found = word
@@ -357,10 +362,11 @@ inline take()
 inline acquire()
 {
     slept = false;
-#ifdef LOOK_AT_ONCE
+#if DEATHS
     result = BUSY;
 #else
-    take(); /* semaphore.c isthmus_semaphore_acquire: result = take(semaphore, 0, &found, deadline) */
+    /* semaphore.c isthmus_semaphore_acquire: result = take(semaphore, 0, &found, deadline) */
+    take();
 #endif
     slept = true;
     do
@@ -385,13 +391,13 @@ inline acquire()
             if
             :: AWAKE(0)
             :: atomic { SLICE_ENDS(0) -> rouse(0); result = SLICE }
-            /* semaphore.c wait_for: if (result < 0) return result */
+            /* semaphore.c wait_for: if (result < 0 && result != -ETIMEDOUT) return result */
             :: atomic { SIGNAL_COMES && !AWAKE(0) -> rouse(0); result = INTERRUPTED }
             fi;
 #if defined(ROBUST) && !defined(NO_SWEEP)
             if
             /* semaphore.c wait_for: if (result && primitive->flags & ISTHMUS_ROBUST &&
-               isthmus_participants_sweep(primitive)) continue */
+               isthmus_participants_sweep(primitive)) */
             :: result == SLICE -> sweep()
             :: else
             fi
@@ -421,11 +427,11 @@ proctype taker(byte me)
     byte before;
 #endif
     bool slept, seized;
-    byte rounds = ROUNDS;
+    byte left = ROUNDS;
     byte p = me;
     {
         do
-        :: rounds > 0 ->
+        :: left > 0 ->
             acquire();
             if
             :: result == OK ->
@@ -439,7 +445,7 @@ proctype taker(byte me)
                 fi
             :: else
             fi;
-            atomic { rounds--; result = 0; found = 0 }
+            atomic { left--; result = 0; found = 0 }
         :: else -> break
         od;
         finished = finished | BIT(me)
@@ -463,11 +469,11 @@ proctype releaser(byte me)
 {
     byte found, before, result, taken, i;
     bool slept, seized;
-    byte rounds = PERMITS;
+    byte left = PERMITS;
     byte p = me;
     {
         do
-        :: rounds > 0 -> release_robust(); rounds--
+        :: left > 0 -> release_robust(); left--
         :: else -> break
         od;
         finished = finished | BIT(me)
