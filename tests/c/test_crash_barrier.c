@@ -133,6 +133,13 @@ static void a_dead_one(void)
     dead_party = together_stay(&own, arrive_and_stay);
 }
 
+/* One that died while it waited alone: the victim, who completes the round, meets it. */
+static void one_died_waiting(void)
+{
+    a_dead_one();
+    together_kill(dead_party);
+}
+
 /* Nobody but the victim can break the round. */
 static void kill_the_only_other_party(void)
 {
@@ -281,6 +288,11 @@ static const struct death_act repair[] = {
     BARRIER("break it for a dead party", 4, .kills_another = 1,
             .before = a_dead_one_and_one_that_waits, .run = wait_for_the_others,
             .meanwhile = kill_the_party, .after = check_broken_by_the_dead),
+    BARRIER("meet a dead party as the last", 2, .kills_another = 1, .before = one_died_waiting,
+            .run = wait_for_the_others, .after = check_another_is_not_held_up),
+    BARRIER("meet a dead party, then one meets both", 2, .kills_another = 1,
+            .before = one_died_waiting, .run = wait_for_the_others, .second = try,
+            .after = check_another_is_not_held_up),
     BARRIER("wait as the last, then one aborts", 3, .before = two_wait, .run = wait_for_the_others,
             .second = abort_it, .after = check_two),
     BARRIER("abort, then one resets", 3, .before = two_wait, .run = abort_it, .second = reset,
