@@ -179,5 +179,6 @@ int isthmus_array_lock(const struct isthmus_array *array, struct isthmus_primiti
 #endif
 
 #include <isthmus/primitives.h>
+#include <isthmus/ring.h>
 
 #endif

@@ -42,7 +42,9 @@ enum isthmus_kind {
     ISTHMUS_KIND_CONDITION = 6,
     ISTHMUS_KIND_BARRIER = 7,
     ISTHMUS_KIND_RWLOCK = 8,
-    ISTHMUS_KIND_ATOMIC_INT = 9
+    ISTHMUS_KIND_ATOMIC_INT = 9,
+    ISTHMUS_KIND_QUEUE = 10,
+    ISTHMUS_KIND_TOPIC = 11
 };
 
 /* The most dimensions an array may have; numpy's own limit. */
@@ -357,6 +359,263 @@ ISTHMUS_ASSERT_OFFSET(isthmus_shared_atomic_int, changes, 8);
 ISTHMUS_ASSERT_OFFSET(isthmus_shared_atomic_int, waiters, 12);
 ISTHMUS_ASSERT_OFFSET(isthmus_shared_atomic_int, reserved, 16);
 ISTHMUS_ASSERT_SIZE(isthmus_shared_atomic_int, 64);
+
+/* ---- Rings: queues and topics ------------------------------------------------------ */
+
+/*
+ * A ring of bytes, in which records follow each other. All positions are 64-bit cursors that
+ * only grow, and wrap around at 2^64; a byte's place is its position modulo the capacity, a
+ * power of two. Those who use it map the bytes twice, back to back, so that every record is
+ * contiguous.
+ *
+ * In a segment: header, isthmus_shared_primitive, isthmus_shared_ring, participants,
+ * isthmus_shared_cursors, one isthmus_shared_seat for each participant, and, from a page
+ * boundary on, the bytes; of a queue with max_attempts once more as many bytes, for messages
+ * that were set aside.
+ */
+#define ISTHMUS_RING_MIN 4096u       /* the smallest capacity, bytes */
+#define ISTHMUS_RECORD_ALIGNMENT 32u /* records start at multiples of it, and so do cursors */
+
+/*
+ * What every ring is like, in the place of the state of a primitive. Written once by the
+ * creator, constant from then on.
+ */
+struct isthmus_shared_ring {
+    uint64_t capacity;       /* bytes, a power of two, at least ISTHMUS_RING_MIN */
+    uint64_t maxsize;        /* messages that may be ready in a queue; 0: as many as fit */
+    uint64_t cursors_offset; /* isthmus_shared_cursors, from the segment's start */
+    uint64_t seats_offset;   /* isthmus_shared_seat, as many as participants */
+    uint64_t data_offset;    /* the bytes; equals header.data_offset */
+    uint64_t aside_offset;   /* the bytes for messages set aside; 0: none */
+    uint32_t max_attempts;   /* deliveries of a message before it is set aside; 0: no limit */
+    uint32_t reserved32;     /* zero */
+    uint64_t reserved[9];    /* zero */
+};
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_ring, capacity, 0);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_ring, maxsize, 8);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_ring, cursors_offset, 16);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_ring, seats_offset, 24);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_ring, data_offset, 32);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_ring, aside_offset, 40);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_ring, max_attempts, 48);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_ring, reserved32, 52);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_ring, reserved, 56);
+ISTHMUS_ASSERT_SIZE(isthmus_shared_ring, 128);
+
+/*
+ * A cursor and how many messages lie before it, changed together in one step: the note whose
+ * position is the cursor's is the one that counts, the other is written before the next step.
+ */
+struct isthmus_shared_note {
+    uint64_t position;
+    uint64_t count; /* messages since the ring was made */
+};
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_note, position, 0);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_note, count, 8);
+ISTHMUS_ASSERT_SIZE(isthmus_shared_note, 16);
+
+/* isthmus_shared_cursors.closed */
+#define ISTHMUS_RING_SHUT 1u      /* nothing more may be put */
+#define ISTHMUS_RING_DISCARDED 2u /* nor got */
+
+/*
+ * What changes. Each hot word has 128 bytes of its own, since processors fetch lines in pairs.
+ * Of a topic, `head` to `aside_tail` are not used; of a queue, `oldest` and the floors.
+ */
+struct isthmus_shared_cursors {
+    /* Written by the owner of `producer`, read by all. */
+    uint64_t tail;   /* where the next record will begin: storing it is the commit */
+    uint64_t oldest; /* topic: the first record that will not be overwritten */
+    struct isthmus_shared_note put[2]; /* of `tail` */
+    uint32_t closed;                   /* ISTHMUS_RING_SHUT and so on */
+    uint32_t reserved32;               /* zero */
+    uint64_t overwriting;              /* topic: what `oldest` is about to become, before it does */
+    uint64_t reserved0[8];             /* zero */
+    /* By the owner of `producer` only. */
+    uint32_t producer;      /* robust lock word */
+    uint32_t loan;          /* slot + 1 of the owner while it fills a record for long */
+    uint64_t head_seen;     /* queue: `head` when last looked at */
+    uint64_t gone_seen;     /* queue: how many messages were no longer ready, the same */
+    uint64_t floor;         /* topic: no subscriber is before this one */
+    uint64_t pin_floor;     /* topic: no record before this one is in view */
+    uint32_t epoch_seen;    /* `epoch` when the floors were right */
+    uint32_t reserved1[21]; /* zero */
+    /* Written by the owner of `consumer`, read by producers. */
+    uint64_t head;                     /* queue: the first record that is not done with */
+    struct isthmus_shared_note got[2]; /* of `head` */
+    uint64_t reserved2[11];            /* zero */
+    /* By the owner of `consumer` only; `returned` is read by those that wait. */
+    uint32_t consumer;     /* robust lock word */
+    uint32_t returned;     /* grows when a record before `next` becomes ready */
+    uint64_t next;         /* no record before it is ready; `head`, where that is further */
+    uint64_t tail_seen;    /* `tail` when last looked at */
+    uint64_t out;          /* records from `head` on that are leased or done */
+    uint64_t moving;       /* position | 1 of the record that is being set aside; else 0 */
+    uint64_t aside_head;   /* the first message set aside that is not done with */
+    uint64_t aside_tail;   /* where the next one will begin */
+    uint64_t aside_count;  /* messages set aside that are there */
+    uint64_t reserved3[8]; /* zero */
+    /* Eventcounts, futexes: bit 0 somebody may be asleep, above it a count of wake-ups. */
+    uint32_t arrival;       /* for those that wait for a message */
+    uint32_t room;          /* for room */
+    uint32_t finished;      /* for all messages to be done with */
+    uint32_t reserved4[13]; /* zero */
+    /* Changed seldom. */
+    uint32_t epoch;        /* topic: grows when a subscriber or a pin comes in at an old record */
+    uint32_t evicted;      /* topic: dead subscribers found in the way */
+    uint64_t redelivered;  /* queue: leases that were given back or taken from the dead */
+    uint64_t put_aside;    /* queue: messages ever set aside */
+    uint64_t reserved5[5]; /* zero */
+};
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, tail, 0);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, oldest, 8);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, put, 16);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, closed, 48);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, reserved32, 52);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, overwriting, 56);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, reserved0, 64);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, producer, 128);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, loan, 132);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, head_seen, 136);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, gone_seen, 144);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, floor, 152);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, pin_floor, 160);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, epoch_seen, 168);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, reserved1, 172);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, head, 256);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, got, 264);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, reserved2, 296);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, consumer, 384);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, returned, 388);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, next, 392);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, tail_seen, 400);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, out, 408);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, moving, 416);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, aside_head, 424);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, aside_tail, 432);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, aside_count, 440);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, reserved3, 448);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, arrival, 512);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, room, 516);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, finished, 520);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, reserved4, 524);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, epoch, 576);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, evicted, 580);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, redelivered, 584);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, put_aside, 592);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, reserved5, 600);
+ISTHMUS_ASSERT_SIZE(isthmus_shared_cursors, 640);
+
+/* isthmus_shared_seat.role, bits */
+#define ISTHMUS_ROLE_PRODUCER 1u   /* has put or published */
+#define ISTHMUS_ROLE_CONSUMER 2u   /* has got or leased */
+#define ISTHMUS_ROLE_SUBSCRIBER 4u /* its cursor counts */
+
+/*
+ * isthmus_shared_seat.debt: how many messages were taken by a plain get and not reported as
+ * done, and, above, the low bits of `head` (or of a record's end) as the last get left it:
+ *
+ *     63 .. 20                                   19 .. 0
+ *     position / ISTHMUS_RECORD_ALIGNMENT        messages; stays at the largest
+ */
+#define ISTHMUS_DEBT_COUNT UINT64_C(0xfffff)
+#define ISTHMUS_DEBT_SHIFT 20
+
+/* What else there is of a participant: the seat of slot i is entry i. */
+struct isthmus_shared_seat {
+    uint64_t cursor;      /* subscriber: the next record that it will read; by itself only */
+    uint64_t pin;         /* subscriber: position | 1 of the oldest record it has in view; else 0 */
+    uint64_t sequence;    /* subscriber: the number that the record at `cursor` should have */
+    uint64_t missed;      /* subscriber: messages that were overwritten before it read them */
+    uint64_t debt;        /* consumer: see above; by the owner of `consumer` */
+    uint32_t reader;      /* robust lock word, among the threads of one subscriber */
+    uint32_t role;        /* ISTHMUS_ROLE_* */
+    uint64_t reserved[2]; /* zero */
+};
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_seat, cursor, 0);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_seat, pin, 8);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_seat, sequence, 16);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_seat, missed, 24);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_seat, debt, 32);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_seat, reader, 40);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_seat, role, 44);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_seat, reserved, 48);
+ISTHMUS_ASSERT_SIZE(isthmus_shared_seat, 64);
+
+/* What a record's bytes are: isthmus_shared_record.type. */
+enum isthmus_type {
+    ISTHMUS_TYPE_BYTES = 1,     /* any bytes; no meta */
+    ISTHMUS_TYPE_BYTEARRAY = 2, /* the same, for a reader that wants to write to its copy */
+    ISTHMUS_TYPE_TEXT = 3,      /* UTF-8; no meta */
+    ISTHMUS_TYPE_ARRAY = 4,     /* elements; meta: isthmus_shared_elements */
+    ISTHMUS_TYPE_PICKLE = 5     /* Python objects; meta: isthmus_shared_pickle */
+};
+
+/*
+ * isthmus_shared_record.state, of a queue:
+ *
+ *     31      30 .. 16   15 .. 0
+ *     DONE    zero       slot + 1 of who has leased it; 0: ready
+ */
+#define ISTHMUS_RECORD_DONE (UINT32_C(1) << 31)
+
+/*
+ * The start of a record. Meta data follow at once, then, from `data` bytes after its start, the
+ * payload; the next record begins at the next multiple of ISTHMUS_RECORD_ALIGNMENT. Written
+ * by a producer before the commit; `state` and `attempts` also by the owner of `consumer`.
+ */
+struct isthmus_shared_record {
+    uint64_t sequence; /* its number: how many messages were put before it */
+    uint64_t size;     /* bytes of payload */
+    uint32_t data; /* where the payload begins, bytes from here: the first multiple of 32, or, after
+                      meta data, of 64 in positions */
+    uint16_t type; /* enum isthmus_type */
+    uint16_t attempts; /* how often it was leased; stays at the largest */
+    uint32_t state;    /* see above; 0 in a topic */
+    uint32_t check;    /* of the position and the fields above but attempts, see below */
+};
+/*
+ * check, with low and high halves of 64-bit numbers: low(position / 32) ^ low(sequence) ^
+ * low(size) ^ high(size) ^ data ^ type << 16.
+ */
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_record, sequence, 0);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_record, size, 8);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_record, data, 16);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_record, type, 20);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_record, attempts, 22);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_record, state, 24);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_record, check, 28);
+ISTHMUS_ASSERT_SIZE(isthmus_shared_record, 32);
+
+/* Meta data of an array, followed by its shape (64 bits a dimension) and its dtype as text. */
+struct isthmus_shared_elements {
+    uint32_t ndim;
+    uint32_t flags;      /* ISTHMUS_ARRAY_FORTRAN: first index varies fastest; else C order */
+    uint64_t itemsize;   /* bytes */
+    uint32_t dtype_size; /* bytes of the text, as in isthmus_shared_array, without terminator */
+    uint32_t reserved32; /* zero */
+};
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_elements, ndim, 0);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_elements, flags, 4);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_elements, itemsize, 8);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_elements, dtype_size, 16);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_elements, reserved32, 20);
+ISTHMUS_ASSERT_SIZE(isthmus_shared_elements, 24);
+
+/*
+ * Meta data of a pickle, protocol 5: how many buffers are out of band, then the bytes of each
+ * (64 bits; bit 63: not to be written to). The payload is the pickle, and then
+ * each buffer, starting at a multiple of 64 from the start of the payload.
+ */
+struct isthmus_shared_pickle {
+    uint64_t size;       /* bytes of the pickle itself */
+    uint32_t buffers;    /* how many */
+    uint32_t reserved32; /* zero */
+};
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_pickle, size, 0);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_pickle, buffers, 8);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_pickle, reserved32, 12);
+ISTHMUS_ASSERT_SIZE(isthmus_shared_pickle, 16);
 
 /* One row of the description of these structs that the library carries with it. */
 struct isthmus_layout_field {

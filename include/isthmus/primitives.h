@@ -74,8 +74,10 @@ struct isthmus_primitive {
     int seizing;          /* one thread is at work in the place of a dead participant */
     uint64_t place;       /* offset of `shared` in the file */
     void *mapping;        /* what isthmus_primitive_close() unmaps; NULL: the caller's */
-    size_t mapped;
-    char path[288]; /* of a named object; else empty */
+    size_t mapped;        /* bytes of the file in it, from its start */
+    size_t mirrored;      /* of them, at the end, the size of each piece that is mapped twice; 0 */
+    uint32_t mirrors;     /* such pieces */
+    char path[288];       /* of a named object; else empty */
 };
 
 /*

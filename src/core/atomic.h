@@ -29,6 +29,32 @@ static inline uint64_t isthmus_load_acquire_u64(const uint64_t *word)
     return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
+static inline void isthmus_store_release_u32(uint32_t *word, uint32_t value)
+{
+    ISTHMUS_KILL_POINT();
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+    ISTHMUS_KILL_POINT();
+}
+
+/*
+ * Around bytes that are copied while another process may write over them, which a cursor tells
+ * afterwards. before: what is written after it is not seen before the stores above it.
+ * after: what was read above it was read before the loads below it.
+ */
+static inline void isthmus_fence_before_overwriting(void)
+{
+#ifndef __SANITIZE_THREAD__ /* which knows no fences, and is not shown those copies */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+#endif
+}
+
+static inline void isthmus_fence_after_copying(void)
+{
+#ifndef __SANITIZE_THREAD__
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+#endif
+}
+
 static inline uint32_t isthmus_load_acquire_u32(const uint32_t *word)
 {
     ISTHMUS_KILL_POINT();
@@ -53,6 +79,17 @@ static inline void isthmus_local_store_u32(uint32_t *word, uint32_t value)
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
+/* Bits that several threads set and clear, each its own. */
+static inline void isthmus_local_or_u32(uint32_t *word, uint32_t bits)
+{
+    __atomic_fetch_or(word, bits, __ATOMIC_RELAXED);
+}
+
+static inline void isthmus_local_and_u32(uint32_t *word, uint32_t bits)
+{
+    __atomic_fetch_and(word, bits, __ATOMIC_RELAXED);
+}
+
 /* 1: this thread alone has it now. Acquire and release: what the last one did is seen. */
 static inline int isthmus_local_claim(int *flag)
 {
@@ -65,6 +102,18 @@ static inline void isthmus_local_yield(int *flag)
 }
 
 /* ---- Notes for people, and words that another operation orders: no order of their own -- */
+
+static inline uint16_t isthmus_peek_u16(const uint16_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline void isthmus_note_u16(uint16_t *word, uint16_t value)
+{
+    ISTHMUS_KILL_POINT();
+    __atomic_store_n(word, value, __ATOMIC_RELAXED);
+    ISTHMUS_KILL_POINT();
+}
 
 static inline uint32_t isthmus_peek_u32(const uint32_t *word)
 {
@@ -153,6 +202,13 @@ static inline uint64_t isthmus_load_u64(const uint64_t *word)
 {
     ISTHMUS_KILL_POINT();
     return __atomic_load_n(word, __ATOMIC_SEQ_CST);
+}
+
+static inline void isthmus_store_u64(uint64_t *word, uint64_t value)
+{
+    ISTHMUS_KILL_POINT();
+    __atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+    ISTHMUS_KILL_POINT();
 }
 
 static inline uint64_t isthmus_exchange_u64(uint64_t *word, uint64_t value)

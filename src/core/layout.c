@@ -105,6 +105,84 @@ static const struct isthmus_layout_field fields[] = {
     FIELD(isthmus_shared_atomic_int, changes),
     FIELD(isthmus_shared_atomic_int, waiters),
     FIELD(isthmus_shared_atomic_int, reserved),
+    STRUCT(isthmus_shared_ring),
+    FIELD(isthmus_shared_ring, capacity),
+    FIELD(isthmus_shared_ring, maxsize),
+    FIELD(isthmus_shared_ring, cursors_offset),
+    FIELD(isthmus_shared_ring, seats_offset),
+    FIELD(isthmus_shared_ring, data_offset),
+    FIELD(isthmus_shared_ring, aside_offset),
+    FIELD(isthmus_shared_ring, max_attempts),
+    FIELD(isthmus_shared_ring, reserved32),
+    FIELD(isthmus_shared_ring, reserved),
+    STRUCT(isthmus_shared_note),
+    FIELD(isthmus_shared_note, position),
+    FIELD(isthmus_shared_note, count),
+    STRUCT(isthmus_shared_cursors),
+    FIELD(isthmus_shared_cursors, tail),
+    FIELD(isthmus_shared_cursors, oldest),
+    FIELD(isthmus_shared_cursors, put),
+    FIELD(isthmus_shared_cursors, closed),
+    FIELD(isthmus_shared_cursors, reserved32),
+    FIELD(isthmus_shared_cursors, overwriting),
+    FIELD(isthmus_shared_cursors, reserved0),
+    FIELD(isthmus_shared_cursors, producer),
+    FIELD(isthmus_shared_cursors, loan),
+    FIELD(isthmus_shared_cursors, head_seen),
+    FIELD(isthmus_shared_cursors, gone_seen),
+    FIELD(isthmus_shared_cursors, floor),
+    FIELD(isthmus_shared_cursors, pin_floor),
+    FIELD(isthmus_shared_cursors, epoch_seen),
+    FIELD(isthmus_shared_cursors, reserved1),
+    FIELD(isthmus_shared_cursors, head),
+    FIELD(isthmus_shared_cursors, got),
+    FIELD(isthmus_shared_cursors, reserved2),
+    FIELD(isthmus_shared_cursors, consumer),
+    FIELD(isthmus_shared_cursors, returned),
+    FIELD(isthmus_shared_cursors, next),
+    FIELD(isthmus_shared_cursors, tail_seen),
+    FIELD(isthmus_shared_cursors, out),
+    FIELD(isthmus_shared_cursors, moving),
+    FIELD(isthmus_shared_cursors, aside_head),
+    FIELD(isthmus_shared_cursors, aside_tail),
+    FIELD(isthmus_shared_cursors, aside_count),
+    FIELD(isthmus_shared_cursors, reserved3),
+    FIELD(isthmus_shared_cursors, arrival),
+    FIELD(isthmus_shared_cursors, room),
+    FIELD(isthmus_shared_cursors, finished),
+    FIELD(isthmus_shared_cursors, reserved4),
+    FIELD(isthmus_shared_cursors, epoch),
+    FIELD(isthmus_shared_cursors, evicted),
+    FIELD(isthmus_shared_cursors, redelivered),
+    FIELD(isthmus_shared_cursors, put_aside),
+    FIELD(isthmus_shared_cursors, reserved5),
+    STRUCT(isthmus_shared_seat),
+    FIELD(isthmus_shared_seat, cursor),
+    FIELD(isthmus_shared_seat, pin),
+    FIELD(isthmus_shared_seat, sequence),
+    FIELD(isthmus_shared_seat, missed),
+    FIELD(isthmus_shared_seat, debt),
+    FIELD(isthmus_shared_seat, reader),
+    FIELD(isthmus_shared_seat, role),
+    FIELD(isthmus_shared_seat, reserved),
+    STRUCT(isthmus_shared_record),
+    FIELD(isthmus_shared_record, sequence),
+    FIELD(isthmus_shared_record, size),
+    FIELD(isthmus_shared_record, data),
+    FIELD(isthmus_shared_record, type),
+    FIELD(isthmus_shared_record, attempts),
+    FIELD(isthmus_shared_record, state),
+    FIELD(isthmus_shared_record, check),
+    STRUCT(isthmus_shared_elements),
+    FIELD(isthmus_shared_elements, ndim),
+    FIELD(isthmus_shared_elements, flags),
+    FIELD(isthmus_shared_elements, itemsize),
+    FIELD(isthmus_shared_elements, dtype_size),
+    FIELD(isthmus_shared_elements, reserved32),
+    STRUCT(isthmus_shared_pickle),
+    FIELD(isthmus_shared_pickle, size),
+    FIELD(isthmus_shared_pickle, buffers),
+    FIELD(isthmus_shared_pickle, reserved32),
 };
 
 const struct isthmus_layout_field *isthmus_layout_fields(size_t *count)
@@ -121,14 +199,17 @@ static uint64_t hash(uint64_t state, const void *data, size_t size)
     return state;
 }
 
-/* The structs in an object of `kind`, besides the header: up to three, and NULL. */
+/* The structs in an object of `kind`, besides the header, and NULL. */
 static const char *const *structs_of(uint32_t kind)
 {
-#define PRIMITIVE(state)                                                                           \
+#define PRIMITIVE(state) {"isthmus_shared_primitive", "isthmus_shared_participant", state, NULL}
+#define RING                                                                                       \
     {                                                                                              \
-        "isthmus_shared_primitive", "isthmus_shared_participant", state, NULL                      \
+        "isthmus_shared_primitive", "isthmus_shared_participant", "isthmus_shared_ring",           \
+            "isthmus_shared_note", "isthmus_shared_cursors", "isthmus_shared_seat",                \
+            "isthmus_shared_record", "isthmus_shared_elements", "isthmus_shared_pickle", NULL      \
     }
-    static const char *const structs[][4] = {
+    static const char *const structs[][10] = {
         [ISTHMUS_KIND_ANY] = {NULL},
         [ISTHMUS_KIND_ARRAY] = {"isthmus_shared_array", NULL},
         [ISTHMUS_KIND_LOCK] = PRIMITIVE("isthmus_shared_lock"),
@@ -139,6 +220,8 @@ static const char *const *structs_of(uint32_t kind)
         [ISTHMUS_KIND_BARRIER] = PRIMITIVE("isthmus_shared_barrier"),
         [ISTHMUS_KIND_RWLOCK] = PRIMITIVE("isthmus_shared_rwlock"),
         [ISTHMUS_KIND_ATOMIC_INT] = PRIMITIVE("isthmus_shared_atomic_int"),
+        [ISTHMUS_KIND_QUEUE] = RING,
+        [ISTHMUS_KIND_TOPIC] = RING,
     };
     return structs[kind < sizeof structs / sizeof structs[0] ? kind : ISTHMUS_KIND_ANY];
 }

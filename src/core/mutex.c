@@ -6,9 +6,6 @@
 #include "participant.h"
 #include "wait.h"
 
-/* How long one that only tries waits for a guard, whose owner may have been put aside. */
-#define GUARD_PATIENCE_NS UINT64_C(100000000)
-
 /*
  * Take it if nobody owns it; -EBUSY, and *found is what was seen. `mine` has the bit
  * WAITERS if we have slept: others that sleep may depend on us for their wake-up, since
@@ -139,7 +136,7 @@ int isthmus_guard_acquire(struct isthmus_primitive *primitive, uint32_t *word, u
     uint32_t found;
     int result = take_free(word, (uint32_t)primitive->slot + 1, &found);
     if (result == -EBUSY) {
-        const uint64_t patience = isthmus_deadline_after(GUARD_PATIENCE_NS);
+        const uint64_t patience = isthmus_deadline_after(ISTHMUS_PATIENCE_NS);
         const int short_of_time = deadline < patience;
         do
             result =

@@ -9,6 +9,9 @@
 
 #include <isthmus/isthmus.h>
 
+/* How long one that only tries waits for a guard, whose owner may have been put aside. */
+#define ISTHMUS_PATIENCE_NS UINT64_C(100000000)
+
 /* 0: taken. -EOWNERDEAD: taken, from one that died. -ETIMEDOUT, -EINTR. */
 int isthmus_mutex_acquire(struct isthmus_primitive *primitive, uint32_t *word, uint32_t *tid,
                           uint64_t deadline);

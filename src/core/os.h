@@ -88,10 +88,14 @@ int isthmus_os_available_memory(int fd, uint64_t *available);
 
 int isthmus_os_map(int fd, size_t size, int readonly, void **data);
 /*
- * Put a mapping of the same file by `fd` in the place of a writable one, which lets go of the
- * open file description that it was made by: a mapping keeps that open, and with it its locks.
+ * Map the first `size` bytes of a file; of the last `pieces` times `length` of them, both multiples
+ * of a page, each piece twice, back to back. In all size + pieces * length bytes from *data on.
+ * Where *data is not NULL: in the place of such a mapping, which lets go of the open file
+ * description that it was made by: a mapping keeps that open, and with it its locks.
  */
-int isthmus_os_map_again(int fd, size_t size, void *data);
+int isthmus_os_map_mirrored(int fd, size_t size, size_t length, uint32_t pieces, void **data);
+/* Put memory of this process's own, all zero, in the place of a mapping, in one step. */
+int isthmus_os_map_over(void *data, size_t size);
 int isthmus_os_map_exact(void *hint, size_t size, int protection, int flags, int fd,
                          uint64_t offset, void **data);
 /*
@@ -128,6 +132,17 @@ int isthmus_os_own_description(int fd);
  * 0: woken, or it was another already, or for no reason; -ETIMEDOUT; -EINTR.
  */
 int isthmus_os_futex_wait(const uint32_t *word, uint32_t expected, uint64_t deadline);
+/*
+ * The same for several words at once: until one of them is another, or is woken. At most
+ * ISTHMUS_OS_FUTEXES. -ENOSYS: this system cannot (before Linux 5.16, or forbidden).
+ */
+#define ISTHMUS_OS_FUTEXES 128u
+struct isthmus_os_futex {
+    const uint32_t *word;
+    uint32_t expected;
+};
+int isthmus_os_futex_wait_many(const struct isthmus_os_futex *futexes, unsigned count,
+                               uint64_t deadline);
 /* Wake up to `count` sleepers. */
 void isthmus_os_futex_wake(uint32_t *word, uint32_t count);
 

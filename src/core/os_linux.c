@@ -25,6 +25,12 @@
 #define DRAFT_LOCK_OFFSET ((off_t)1 << 62)
 #define SIZE_LOCK_OFFSET (((off_t)1 << 62) + 1)
 
+/* Headers before Linux 5.16. The number is the same on all processors but Alpha. */
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+#define FUTEX_OF_32_BITS 2u
+
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22 /* headers before glibc 2.35 */
 #endif
@@ -316,10 +322,40 @@ int isthmus_os_map_exact(void *hint, size_t size, int protection, int flags, int
     return 0;
 }
 
-int isthmus_os_map_again(int fd, size_t size, void *data)
+int isthmus_os_map_over(void *data, size_t size)
 {
-    return isthmus_os_map_exact(data, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0,
+    return isthmus_os_map_exact(data, size, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0,
                                 &data);
+}
+
+int isthmus_os_map_mirrored(int fd, size_t size, size_t length, uint32_t pieces, void **data)
+{
+    const size_t whole = size + pieces * length;
+    const size_t base = size - pieces * length; /* mapped once, together with the first piece */
+    const int protection = PROT_READ | PROT_WRITE;
+    const int flags = MAP_SHARED | MAP_FIXED;
+    void *start = *data;
+    void *ignored;
+    int error = 0;
+
+    /* First the room, so that nothing of anybody else's is in it. */
+    if (!start)
+        error = isthmus_os_map_exact(NULL, whole, PROT_NONE,
+                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, &start);
+    if (error)
+        return error;
+    error = isthmus_os_map_exact(start, base + (pieces ? length : 0), protection, flags, fd, 0,
+                                 &ignored);
+    for (uint32_t i = 0; !error && i < 2 * pieces; i++)
+        if (i > 0)
+            error = isthmus_os_map_exact((char *)start + base + i * length, length, protection,
+                                         flags, fd, base + i / 2 * length, &ignored);
+    if (error && !*data)
+        isthmus_os_unmap(start, whole);
+    else
+        *data = start;
+    return error;
 }
 
 int isthmus_os_populate(const void *data, size_t size)
@@ -434,6 +470,33 @@ int isthmus_os_futex_wait(const uint32_t *word, uint32_t expected, uint64_t dead
     int error = futex(word, FUTEX_WAIT_BITSET, expected, &until) ? errno : 0;
     ISTHMUS_KILL_POINT();
     return error == EAGAIN ? 0 : -error;
+}
+
+int isthmus_os_futex_wait_many(const struct isthmus_os_futex *futexes, unsigned count,
+                               uint64_t deadline)
+{
+    const struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000u),
+                                   .tv_nsec = (long)(deadline % 1000000000u)};
+    /* As the kernel has it; not in headers before Linux 5.16. */
+    struct {
+        uint64_t expected, address;
+        uint32_t flags, reserved;
+    } waits[ISTHMUS_OS_FUTEXES];
+
+    if (count > ISTHMUS_OS_FUTEXES)
+        return -EINVAL;
+    for (unsigned i = 0; i < count; i++) {
+        waits[i].expected = futexes[i].expected;
+        waits[i].address = (uintptr_t)futexes[i].word;
+        waits[i].flags = FUTEX_OF_32_BITS;
+        waits[i].reserved = 0;
+    }
+    ISTHMUS_KILL_POINT();
+    long woken = syscall(SYS_futex_waitv, waits, count, 0, &until, CLOCK_MONOTONIC);
+    int error = woken < 0 ? errno : 0;
+    ISTHMUS_KILL_POINT();
+    /* Filters of system calls, in containers, say EPERM for what they have never heard of. */
+    return error == EAGAIN ? 0 : error == EPERM ? -ENOSYS : -error;
 }
 
 void isthmus_os_futex_wake(uint32_t *word, uint32_t count)

@@ -1,6 +1,6 @@
 /*
  * Primitives in memory: what plans say, writing and checking them, and placing them in
- * somebody's segment. Those that are objects of their own: primitive_object.c.
+ * somebody's segment. Those that are objects of their own: object.c.
  */
 #include "primitive.h"
 
@@ -29,6 +29,7 @@ static int has_participants(uint32_t kind, uint32_t flags)
            (kind != ISTHMUS_KIND_SEMAPHORE || flags & ISTHMUS_ROBUST);
 }
 
+/* Of a ring, the state is another, of the same size. */
 static uint32_t flags_of(uint32_t kind)
 {
     return ISTHMUS_PERSIST | (kind == ISTHMUS_KIND_SEMAPHORE   ? ISTHMUS_ROBUST
@@ -201,7 +202,7 @@ int isthmus_primitive_find(struct isthmus_primitive *primitive, void *data, size
                            uint64_t offset, uint32_t kind)
 {
     struct isthmus_primitive new;
-    int error = isthmus_primitive_read(&new, data, size, offset, kind);
+    int error = known(kind) ? isthmus_primitive_read(&new, data, size, offset, kind) : -EINVAL;
     if (!error)
         error = join_placed(&new, fd);
     if (!error)

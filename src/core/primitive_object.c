@@ -1,475 +1,68 @@
-/*
- * Primitives that are objects of their own, named or anonymous: making, opening and closing
- * them, and what a fork does to a handle. See isthmus/primitives.h for what is promised,
- * participant.h for how the living are told from the dead.
- *
- * Handles of an object of its own (not placed) hold a read lock on its presence byte.
- * Whoever gets that byte for writing is alone: there it may remove the object.
- */
+/* Primitives that are objects of their own, named or anonymous: see object.h. */
+#include "object.h"
 #include "primitive.h"
-
-#include "atomic.h"
-#include "header.h"
-#include "os.h"
-#include "participant.h"
-#include "segment.h"
-#include <string.h>
-
-#define PLACE ((uint64_t)sizeof(struct isthmus_shared_header))
-
-_Static_assert(sizeof(((struct isthmus_primitive *)0)->path) >= ISTHMUS_SEGMENT_PATH_SIZE, "path");
-
-static uint64_t presence_byte(const struct isthmus_primitive *primitive)
-{
-    return ISTHMUS_LOCK_BYTES + primitive->place;
-}
-
-/* ---- Making and opening ---------------------------------------------------------------- */
-
-/* Zeroed memory of total_size bytes becomes the object. */
-static void initialise_object(void *data, size_t size, const struct isthmus_primitive_plan *plan)
-{
-    const struct isthmus_shared_header header = {
-        .kind = plan->kind,
-        .total_size = size,
-        .control_offset = PLACE,
-        .control_size = ISTHMUS_PRIMITIVE_SIZE(0),
-        .participants_offset = PLACE + (plan->participants ? ISTHMUS_PRIMITIVE_SIZE(0) : 0),
-        .participants_count = plan->participants,
-        .participant_size =
-            plan->participants ? (uint32_t)sizeof(struct isthmus_shared_participant) : 0,
-        .data_offset = size,
-    };
-    struct isthmus_shared_primitive *shared =
-        (struct isthmus_shared_primitive *)((char *)data + PLACE);
-    isthmus_header_init(data, &header);
-    isthmus_primitive_write(shared, plan);
-    isthmus_store_release_u64(&shared->magic, ISTHMUS_PRIMITIVE_MAGIC);
-    isthmus_header_publish(data);
-}
-
-/* Check a mapped object and make the handle of it, which has not joined. */
-static int read_object(struct isthmus_primitive *primitive, void *data, size_t size, uint32_t kind)
-{
-    struct isthmus_shared_header header;
-    int error = isthmus_header_read(data, size, kind, &header);
-    if (error)
-        return error;
-    /* Fault it in, so that a hole that a full file system cannot fill is no SIGBUS. */
-    if (isthmus_os_populate(data, (size_t)header.total_size))
-        return -ISTHMUS_E_TRUNCATED;
-    error = isthmus_primitive_read(primitive, data, (size_t)header.total_size,
-                                   header.control_offset, kind);
-    if (error == -ENOENT || error == -ERANGE || error == -EINVAL || error == -ISTHMUS_E_FOREIGN)
-        return -ISTHMUS_E_CORRUPT;
-    return error;
-}
-
-/* Take the presence byte for reading and join. The description is the handle's own already. */
-static int enter_object(struct isthmus_primitive *primitive)
-{
-    int error = isthmus_os_try_byte(primitive->fd, presence_byte(primitive), 1);
-    return error ? error : isthmus_primitive_join(primitive);
-}
-
-static int map_object(struct isthmus_primitive *primitive, int fd, size_t size, uint32_t kind)
-{
-    void *data;
-    int error = isthmus_os_map(fd, size, 0, &data);
-    if (error)
-        return error;
-    error = read_object(primitive, data, size, kind);
-    if (error) {
-        isthmus_os_unmap(data, size);
-        return error;
-    }
-    primitive->mapping = data;
-    primitive->mapped = size;
-    primitive->fd = fd;
-    return 0;
-}
-
-static int name_path(const char *name, char path[ISTHMUS_SEGMENT_PATH_SIZE])
-{
-    char posix_name[ISTHMUS_NAME_MAX + 1];
-    int error = isthmus_name_escape(name, posix_name);
-    return error ? error : isthmus_segment_path(posix_name, path);
-}
-
-static void set_path(struct isthmus_primitive *primitive, const char *path)
-{
-    memcpy(primitive->path, path, strlen(path) + 1);
-}
-
-static size_t object_size(const struct isthmus_primitive_plan *plan)
-{
-    return PLACE + ISTHMUS_PRIMITIVE_SIZE((size_t)plan->participants);
-}
-
-/* Map, initialise, check and join a new file. */
-static int make_object(struct isthmus_primitive *primitive, int fd,
-                       const struct isthmus_primitive_plan *plan)
-{
-    const size_t size = object_size(plan);
-    void *data;
-    int error = isthmus_os_map(fd, size, 0, &data);
-    if (error)
-        return error;
-    initialise_object(data, size, plan);
-    error = read_object(primitive, data, size, plan->kind);
-    if (!error) {
-        primitive->mapping = data;
-        primitive->mapped = size;
-        primitive->fd = fd;
-        error = enter_object(primitive);
-    }
-    if (error)
-        isthmus_os_unmap(data, size);
-    return error;
-}
-
-static int create(struct isthmus_primitive *primitive, const char *path,
-                  const struct isthmus_primitive_plan *plan,
-                  const struct isthmus_create_options *options)
-{
-    struct isthmus_draft draft;
-    struct isthmus_primitive new;
-    int error = isthmus_segment_draft(&draft, object_size(plan), options);
-    if (error)
-        return error;
-    error = make_object(&new, draft.fd, plan);
-    if (!error) {
-        /* Dies up to here: nothing, or an unlocked draft. From here: a complete object of nobody.
-         */
-        error = isthmus_draft_publish(&draft, path);
-        if (error)
-            isthmus_os_unmap(new.mapping, new.mapped);
-    }
-    if (error) {
-        isthmus_draft_abandon(&draft);
-        return error;
-    }
-    set_path(&new, path);
-    *primitive = new;
-    return 0;
-}
-
-/* Did an owner die holding it? Then it is kept for the next one, who is to be told. */
-static int owed_a_report(const struct isthmus_primitive *primitive)
-{
-    const struct isthmus_shared_rwlock *rwlock = isthmus_state(primitive);
-    switch (primitive->kind) {
-    case ISTHMUS_KIND_LOCK:
-    case ISTHMUS_KIND_RLOCK:
-    case ISTHMUS_KIND_CONDITION:
-        return isthmus_load_u32(&rwlock->word) != 0;
-    case ISTHMUS_KIND_RWLOCK:
-        return isthmus_load_u32(&rwlock->word) != 0 || isthmus_load_u32(&rwlock->abandoned) != 0;
-    default:
-        return 0;
-    }
-}
-
-/* Whoever holds the presence byte for writing is alone. Remove the object under its name. */
-static int remove_alone(const struct isthmus_primitive *primitive)
-{
-    struct isthmus_os_status status;
-    int error = isthmus_os_status(primitive->fd, &status);
-    if (error || status.links == 0)
-        return error;
-    return isthmus_segment_remove(status.device, status.inode, primitive->path);
-}
-
-/*
- * Come in where others may be, may be leaving, or may all have died. 0: among the living.
- * -EAGAIN: it is being removed at this moment. -ENOENT: it was nobody's, and is gone now.
- */
-static int come_in(struct isthmus_primitive *primitive)
-{
-    struct isthmus_os_status status;
-    int error = isthmus_os_try_byte(primitive->fd, presence_byte(primitive), 0);
-    if (!error && !(primitive->flags & ISTHMUS_PERSIST) && !owed_a_report(primitive)) {
-        /*
-         * Nobody has it, and nobody can come in as long as we hold the byte. Dies here: as
-         * before. One who may not remove it, as it is another user's, goes on with it.
-         */
-        error = remove_alone(primitive);
-        if (!error || error == -ENOENT || error == -ISTHMUS_E_REPLACED)
-            return -ENOENT;
-        error = 0;
-    }
-    if (error && error != -EAGAIN)
-        return error;
-    /* Among others, or, if we were alone, for reading from now on. -EAGAIN: one removes it. */
-    error = isthmus_os_try_byte(primitive->fd, presence_byte(primitive), 1);
-    if (!error)
-        error = isthmus_os_status(primitive->fd, &status);
-    /* Here for sure from the lock on. Had it lost its name before that? */
-    if (!error && status.links == 0)
-        error = -EAGAIN;
-    return error ? error : isthmus_primitive_join(primitive);
-}
-
-static int attach(struct isthmus_primitive *primitive, const char *path, uint32_t kind,
-                  const struct isthmus_attach_options *options)
-{
-    struct isthmus_primitive new;
-    struct isthmus_os_status status;
-    if (options && options->readonly)
-        return -EINVAL;
-    int fd = isthmus_segment_open(path, options, &status);
-    if (fd < 0)
-        return fd;
-    int error = map_object(&new, fd, (size_t)status.size, kind);
-    if (!error) {
-        set_path(&new, path);
-        error = come_in(&new);
-        if (error)
-            isthmus_os_unmap(new.mapping, new.mapped);
-    }
-    if (error) {
-        isthmus_os_close(fd);
-        return error;
-    }
-    *primitive = new;
-    return 0;
-}
-
-/* attach(), again while somebody is removing it: that takes a moment, however it ends. */
-static int attach_persistently(struct isthmus_primitive *primitive, const char *path, uint32_t kind,
-                               const struct isthmus_attach_options *options)
-{
-    int error = -EAGAIN;
-    for (unsigned i = 0; error == -EAGAIN && i < ISTHMUS_ATTEMPTS; i++) {
-        error = attach(primitive, path, kind, options);
-        if (error == -EAGAIN && isthmus_pause_a_moment())
-            return -EINTR;
-    }
-    return error;
-}
 
 int isthmus_primitive_create(struct isthmus_primitive *primitive, const char *name,
                              const struct isthmus_primitive_plan *plan,
                              const struct isthmus_create_options *options)
 {
-    char path[ISTHMUS_SEGMENT_PATH_SIZE];
-    struct isthmus_primitive_plan full;
-    struct isthmus_primitive other;
-    int error = isthmus_primitive_complete(plan, &full);
+    struct isthmus_object_plan full = {0};
+    struct isthmus_ring new;
+    int error = isthmus_primitive_complete(plan, &full.primitive);
     if (!error)
-        error = name_path(name, path);
+        error = isthmus_object_create(&new, name, &full, options);
     if (!error)
-        error = create(primitive, path, &full, options);
-    if (error == -EEXIST) {
-        /* Of somebody, or left by the dead? Attaching removes what is nobody's. */
-        error = attach_persistently(&other, path, full.kind, NULL);
-        if (error == -ENOENT)
-            return create(primitive, path, &full, options);
-        if (!error)
-            isthmus_primitive_close(&other);
-        error = error == -EINTR ? error : -EEXIST;
-    }
+        *primitive = new.primitive;
     return error;
 }
 
 int isthmus_primitive_attach(struct isthmus_primitive *primitive, const char *name, uint32_t kind,
                              const struct isthmus_attach_options *options)
 {
-    char path[ISTHMUS_SEGMENT_PATH_SIZE];
-    int error = isthmus_primitive_size(kind, 0) ? name_path(name, path) : -EINVAL;
-    return error ? error : attach_persistently(primitive, path, kind, options);
+    struct isthmus_ring new;
+    if (!isthmus_primitive_size(kind, 0))
+        return -EINVAL;
+    int error = isthmus_object_attach(&new, name, kind, options);
+    if (!error)
+        *primitive = new.primitive;
+    return error;
 }
 
 int isthmus_primitive_open(struct isthmus_primitive *primitive, const char *name,
                            const struct isthmus_primitive_plan *plan,
-                           const struct isthmus_create_options *create_options,
-                           const struct isthmus_attach_options *attach_options)
+                           const struct isthmus_create_options *create,
+                           const struct isthmus_attach_options *attach)
 {
-    char path[ISTHMUS_SEGMENT_PATH_SIZE];
-    struct isthmus_primitive_plan full;
-    struct isthmus_primitive new;
-    int error = isthmus_primitive_complete(plan, &full);
+    struct isthmus_object_plan full = {0};
+    struct isthmus_ring new;
+    int error = isthmus_primitive_complete(plan, &full.primitive);
     if (!error)
-        error = name_path(name, path);
-    if (error)
-        return error;
-    for (unsigned i = 0; i < ISTHMUS_ATTEMPTS; i++) {
-        error = attach_persistently(&new, path, full.kind, attach_options);
-        if (!error)
-            error = isthmus_primitive_compare(&new, &full);
-        else if (error == -ENOENT)
-            error = create(&new, path, &full, create_options);
-        else
-            return error;
-        if (!error) {
-            *primitive = new;
-            return 0;
-        }
-        if (error == -ENOTUNIQ)
-            isthmus_primitive_close(&new);
-        if (error != -EEXIST)
-            return error;
-        /* Somebody was first; attach to theirs. */
-    }
-    return -ISTHMUS_E_NOT_READY;
+        error = isthmus_object_open(&new, name, &full, create, attach);
+    if (!error)
+        *primitive = new.primitive;
+    return error;
 }
 
 int isthmus_primitive_anonymous(struct isthmus_primitive *primitive,
                                 const struct isthmus_primitive_plan *plan)
 {
-    struct isthmus_primitive_plan full;
-    int error = isthmus_primitive_complete(plan, &full);
-    if (error)
-        return error;
-    int fd = isthmus_os_memory("isthmus");
-    if (fd < 0)
-        return fd;
-    do
-        error = isthmus_os_reserve(fd, 0, object_size(&full));
-    while (error == -EINTR);
+    struct isthmus_object_plan full = {0};
+    struct isthmus_ring new;
+    int error = isthmus_primitive_complete(plan, &full.primitive);
     if (!error)
-        error = make_object(primitive, fd, &full);
-    if (error)
-        isthmus_os_close(fd);
+        error = isthmus_object_anonymous(&new, &full);
+    if (!error)
+        *primitive = new.primitive;
     return error;
 }
 
 int isthmus_primitive_from_fd(struct isthmus_primitive *primitive, int fd, uint32_t kind)
 {
-    struct isthmus_os_status status;
-    struct isthmus_primitive new;
+    struct isthmus_ring new;
     if (!isthmus_primitive_size(kind, 0))
         return -EINVAL;
-    fd = isthmus_os_own_description(fd);
-    if (fd < 0)
-        return fd;
-    int error = isthmus_os_status(fd, &status);
-    if (!error && status.size < ISTHMUS_PRIMITIVE_SIZE(0))
-        error = -ISTHMUS_E_FOREIGN;
+    int error = isthmus_object_from_fd(&new, fd, kind);
     if (!error)
-        error = map_object(&new, fd, (size_t)status.size, kind);
-    if (!error) {
-        error = enter_object(&new);
-        if (error)
-            isthmus_os_unmap(new.mapping, new.mapped);
-    }
-    if (error) {
-        isthmus_os_close(fd);
-        return error;
-    }
-    *primitive = new;
-    return 0;
-}
-
-/* ---- The end --------------------------------------------------------------------------- */
-
-/* No longer keep the object; if nobody else does, remove it. */
-static void give_up_object(const struct isthmus_primitive *primitive)
-{
-    if (!primitive->path[0] || primitive->fd < 0 || primitive->flags & ISTHMUS_PERSIST)
-        return;
-    /*
-     * Of several that leave at once, one at least finds itself alone: the last one to give
-     * up its read lock tries when nobody has one, and fails only if another has
-     * the byte for writing, and removes the object. Who comes in takes its read lock
-     * before the look at the name. Dies anywhere here: an object of nobody, which the
-     * next one to open it removes.
-     */
-    isthmus_os_release_byte(primitive->fd, presence_byte(primitive));
-    if (!isthmus_os_try_byte(primitive->fd, presence_byte(primitive), 0) &&
-        !owed_a_report(primitive))
-        remove_alone(primitive);
-}
-
-void isthmus_primitive_forsake(const struct isthmus_primitive *primitive)
-{
-    if (!primitive->shared || primitive->pid != isthmus_os_pid() || !primitive->mapping)
-        return;
-    give_up_object(primitive);
-    isthmus_os_release_byte(primitive->fd, presence_byte(primitive));
-}
-
-void isthmus_primitive_close(struct isthmus_primitive *primitive)
-{
-    if (!primitive->shared)
-        return;
-    /* In a child that was forked without a word to us, all but the descriptor is its parent's. */
-    const int own = primitive->pid == isthmus_os_pid();
-    if (own && primitive->slot >= 0)
-        isthmus_participant_leave(primitive);
-    if (own)
-        give_up_object(primitive);
-    if (primitive->mapping)
-        isthmus_os_unmap(primitive->mapping, primitive->mapped);
-    if (primitive->fd >= 0)
-        isthmus_os_close(primitive->fd);
-    if (primitive->fork_fd >= 0)
-        isthmus_os_close(primitive->fork_fd); /* closed between the two calls around a fork */
-    *primitive = (struct isthmus_primitive){.slot = -1, .fd = -1, .fork_fd = -1};
-}
-
-int isthmus_primitive_unlink(const struct isthmus_primitive *primitive)
-{
-    struct isthmus_os_status status;
-    if (!primitive->shared)
-        return -EBADF;
-    if (!primitive->path[0])
-        return -ENOTSUP;
-    int error = isthmus_os_status(primitive->fd, &status);
-    return error ? error : isthmus_segment_remove(status.device, status.inode, primitive->path);
-}
-
-/* A description of its own for another participant, which keeps the object. */
-static int keep(const struct isthmus_primitive *primitive)
-{
-    int fd = isthmus_os_own_description(primitive->fd);
-    if (fd < 0 || !primitive->mapping)
-        return fd;
-    int error = isthmus_os_try_byte(fd, presence_byte(primitive), 1);
-    if (error) {
-        isthmus_os_close(fd);
-        return error;
-    }
-    return fd;
-}
-
-int isthmus_primitive_before_fork(struct isthmus_primitive *primitive)
-{
-    if (!primitive->shared || primitive->fd < 0)
-        return 0;
-    int fd = keep(primitive);
-    primitive->fork_fd = fd < 0 ? -1 : fd;
-    return fd < 0 ? fd : 0;
-}
-
-int isthmus_primitive_after_fork(struct isthmus_primitive *primitive, int in_child)
-{
-    if (in_child)
-        isthmus_os_forget_tid();
-    if (!primitive->shared || primitive->fd < 0)
-        return 0;
-    int fd = primitive->fork_fd;
-    primitive->fork_fd = -1;
-    if (!in_child)
-        return fd >= 0 ? isthmus_os_close(fd) : 0;
-
-    primitive->slot = -1;
-    primitive->seizing = 0;
-    primitive->pid = isthmus_os_pid();
-    if (fd < 0)
-        fd = keep(primitive);
-    /* The parent's, which would keep it alive for ever; the mapping holds on to it, too. */
-    isthmus_os_close(primitive->fd);
-    primitive->fd = fd < 0 ? -1 : fd;
-    if (fd >= 0 && primitive->mapping)
-        fd = isthmus_os_map_again(fd, primitive->mapped, primitive->mapping);
-    if (fd >= 0)
-        return 0;
-    /* Without a description nothing can be said about the living, nor the object kept. */
-    if (primitive->fd >= 0)
-        isthmus_os_close(primitive->fd);
-    if (primitive->mapping)
-        isthmus_os_unmap(primitive->mapping, primitive->mapped);
-    *primitive = (struct isthmus_primitive){.slot = -1, .fd = -1, .fork_fd = -1};
-    return fd;
+        *primitive = new.primitive;
+    return error;
 }

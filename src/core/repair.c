@@ -2,9 +2,11 @@
 #include "repair.h"
 
 #include "atomic.h"
+#include "eventcount.h"
 #include "mutex.h"
 #include "os.h"
 #include "participant.h"
+#include "ring.h"
 
 /* If `slot` owns the lock word: nobody does, and the next owner is told. */
 static void abandon(uint32_t *word, uint32_t *tid, uint32_t slot)
@@ -123,8 +125,74 @@ static void repair_rwlock(struct isthmus_primitive *primitive, uint32_t slot)
     isthmus_os_futex_wake(&rwlock->drained, 1);
 }
 
+/* ---- Rings: their handles are struct isthmus_ring, whose first member is the primitive ---- */
+
+static void abandon_ring(struct isthmus_ring *ring, uint32_t slot)
+{
+    struct isthmus_shared_cursors *cursors = ring->cursors;
+    /* Before the lock: it is about this owner's hold of it. Dies between: done anew. */
+    if (isthmus_load_u32(&cursors->loan) == slot + 1)
+        isthmus_store_u32(&cursors->loan, 0);
+    abandon(&cursors->producer, NULL, slot);
+    abandon(&cursors->consumer, NULL, slot);
+    abandon(&ring->seats[slot].reader, NULL, slot);
+    isthmus_store_u32(&ring->seats[slot].role, 0);
+}
+
+/* Its leases are ready again, in their places; what it owed is forgotten. */
+static void repair_queue(struct isthmus_ring *queue, uint32_t slot)
+{
+    struct isthmus_shared_cursors *cursors = queue->cursors;
+    uint32_t *share = &queue->primitive.slots[slot].share;
+    uint64_t *debt = &queue->seats[slot].debt;
+    const int own = slot == (uint32_t)queue->primitive.slot;
+    uint32_t ready = 0;
+    abandon_ring(queue, slot);
+    /* Whoever leases has a share before, and until after. */
+    if (isthmus_load_u32(share) == 0 && isthmus_peek_u64(debt) == 0)
+        return;
+    if (own)
+        isthmus_queue_lock_surely(queue);
+    const uint64_t tail = isthmus_load_acquire_u64(&cursors->tail); /* sync: tail */
+    uint64_t position = isthmus_peek_u64(&cursors->head), span;
+    while (position != tail) {
+        const uint64_t room = isthmus_between(queue, position, tail);
+        struct isthmus_shared_record *shared = isthmus_record_at(queue, position);
+        struct isthmus_record record;
+        if (room == UINT64_MAX || isthmus_record_look(shared, position, room, &record, &span))
+            break; /* damaged: what lies behind it is lost to all */
+        /* Dies in there or between two: the rest stays leased by this slot, and is done anew. */
+        if (isthmus_peek_u32(&shared->state) == slot + 1)
+            ready += (uint32_t)isthmus_queue_return(queue, &record);
+        position += span;
+        /* One that was set aside may have let `head` pass others: they may be written over. */
+        const uint64_t head = isthmus_peek_u64(&cursors->head);
+        if (isthmus_beyond(head, position))
+            position = head;
+    }
+    isthmus_store_u32(share, 0);
+    isthmus_note_u64(debt, 0);
+    ready = isthmus_queue_lease_ended(queue, ready);
+    if (own)
+        isthmus_ring_unlock(&cursors->consumer);
+    /* Dies here: who sleeps looks again at the end of the slice. */
+    if (ready)
+        isthmus_notify(&cursors->arrival, ready);
+    isthmus_notify(&cursors->room, INT32_MAX);
+    isthmus_notify(&cursors->finished, INT32_MAX);
+}
+
+static void repair_topic(struct isthmus_ring *topic, uint32_t slot)
+{
+    abandon_ring(topic, slot);
+    /* Without a role its cursor does not count. Dies between: done anew. */
+    isthmus_store_u64(&topic->seats[slot].pin, 0);
+    isthmus_notify(&topic->cursors->room, INT32_MAX);
+}
+
 void isthmus_repair(struct isthmus_primitive *primitive, uint32_t slot)
 {
+    struct isthmus_ring *ring = (struct isthmus_ring *)primitive;
     struct isthmus_shared_lock *lock = isthmus_state(primitive);
     switch (primitive->kind) {
     case ISTHMUS_KIND_CONDITION:
@@ -146,6 +214,12 @@ void isthmus_repair(struct isthmus_primitive *primitive, uint32_t slot)
         break;
     case ISTHMUS_KIND_RWLOCK:
         repair_rwlock(primitive, slot);
+        break;
+    case ISTHMUS_KIND_QUEUE:
+        repair_queue(ring, slot);
+        break;
+    case ISTHMUS_KIND_TOPIC:
+        repair_topic(ring, slot);
         break;
     default:
         break; /* kinds without participants */

@@ -18,6 +18,11 @@ uint64_t isthmus_deadline_after(int64_t nanoseconds)
     return now + (uint64_t)nanoseconds;
 }
 
+int isthmus_time_is_over(uint64_t deadline)
+{
+    return deadline != 0 && deadline != ISTHMUS_FOREVER && isthmus_os_monotonic_ns() >= deadline;
+}
+
 int isthmus_unusable(const struct isthmus_primitive *primitive)
 {
     return primitive->shared ? -ISTHMUS_E_NOT_JOINED : -EBADF;
@@ -39,12 +44,13 @@ void isthmus_wait_begin(struct isthmus_wait *wait, struct isthmus_primitive *pri
 
 int isthmus_wait_spin(struct isthmus_wait *wait)
 {
+    if (wait->spin_until_ns == wait->began_ns)
+        return 0;
     isthmus_pause();
     return ++wait->looks % LOOKS_PER_CLOCK != 0 || isthmus_os_monotonic_ns() < wait->spin_until_ns;
 }
 
-/* For people: who waits, since when. */
-static void list_as_waiting(const struct isthmus_primitive *primitive)
+void isthmus_wait_list(const struct isthmus_primitive *primitive)
 {
     if (primitive->slot < 0)
         return;
@@ -55,11 +61,17 @@ static void list_as_waiting(const struct isthmus_primitive *primitive)
     isthmus_add_u32(&own->waiting, 1);
 }
 
+void isthmus_wait_unlist(const struct isthmus_primitive *primitive)
+{
+    if (primitive->slot >= 0)
+        isthmus_add_u32(&isthmus_own(primitive)->waiting, UINT32_MAX);
+}
+
 int isthmus_wait_sleep(struct isthmus_wait *wait, const uint32_t *word, uint32_t expected)
 {
     if (!wait->slept) {
         wait->slept = 1;
-        list_as_waiting(wait->primitive);
+        isthmus_wait_list(wait->primitive);
     }
     const uint64_t slice = isthmus_os_monotonic_ns() + ISTHMUS_SLICE_NS;
     const int last = wait->deadline <= slice;
@@ -70,8 +82,8 @@ int isthmus_wait_sleep(struct isthmus_wait *wait, const uint32_t *word, uint32_t
 void isthmus_wait_end(struct isthmus_wait *wait)
 {
     struct isthmus_primitive *primitive = wait->primitive;
-    if (wait->slept && primitive->slot >= 0)
-        isthmus_add_u32(&isthmus_own(primitive)->waiting, UINT32_MAX);
+    if (wait->slept)
+        isthmus_wait_unlist(primitive);
 
     /*
      * Spinning pays when the wait is over soon, slept or not: then spin for longer next

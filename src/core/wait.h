@@ -59,6 +59,16 @@ int isthmus_wait_sleep(struct isthmus_wait *wait, const uint32_t *word, uint32_t
 /* However it ended. */
 void isthmus_wait_end(struct isthmus_wait *wait);
 
+/* For people: this participant waits, since now; it no longer does. */
+void isthmus_wait_list(const struct isthmus_primitive *primitive);
+void isthmus_wait_unlist(const struct isthmus_primitive *primitive);
+
+/*
+ * For waits that end because something has moved, which was perhaps no use and may go on: is the
+ * time over? 0 and ISTHMUS_FOREVER never are.
+ */
+int isthmus_time_is_over(uint64_t deadline);
+
 /* Why an operation cannot be done by this handle: -EBADF closed, -ISTHMUS_E_NOT_JOINED. */
 int isthmus_unusable(const struct isthmus_primitive *primitive);
 

@@ -4,19 +4,27 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* Far more than any act has. Acts that wait in slices have some points for each. */
 #define MOST_POINTS 400u
-#define WORKERS 4u
+#define WORKERS 8u
 #define COMPANIONS_MAX 4u
+/*
+ * Of the second deaths after each first one, in acts on rings, which have many points, only
+ * each third is tried, another third after the next first one; all after one that came
+ * through, and all with ISTHMUS_EVERY_DEATH in the environment.
+ */
+#define SECOND_STRIDE 3u
 /* In place of the limit of a test, against hanging only. */
-#define RUN_SECONDS 170u
+#define RUN_SECONDS 300u
 
 struct stage *stage;
 struct isthmus_primitive own, mine;
+struct isthmus_ring own_ring, my_ring;
 const struct death_act *act;
 unsigned death_point;
 
@@ -57,6 +65,12 @@ void death_companion(together_work *work)
     companions[companion_count++] = together_send(&own, work);
 }
 
+void death_ring_companion(rings_work *work)
+{
+    CHECK(companion_count < COMPANIONS_MAX);
+    companions[companion_count++] = rings_send(&own_ring, work);
+}
+
 void death_join_companions(void)
 {
     while (companion_count > 0)
@@ -74,6 +88,18 @@ void death_check_table(uint32_t living)
         isthmus_primitive_close(&handles[i]);
 }
 
+void death_check_ring_table(uint32_t living)
+{
+    struct isthmus_ring handles[RINGS_PARTICIPANTS], more;
+    const uint32_t room = own_ring.primitive.count - living;
+    for (uint32_t i = 0; i < room; i++)
+        rings_join(&handles[i], &own_ring);
+    CHECK_RESULT(isthmus_ring_from_fd(&more, own_ring.primitive.fd, own_ring.primitive.kind),
+                 -ISTHMUS_E_FULL);
+    for (uint32_t i = 0; i < room; i++)
+        isthmus_ring_close(&handles[i]);
+}
+
 /* ---- One case ------------------------------------------------------------------------- */
 
 struct part {
@@ -85,7 +111,10 @@ struct part {
 static void be_the_victim(void *argument)
 {
     const struct part *part = argument;
-    if (!act->alone) {
+    if (act->ring) {
+        rings_join(&my_ring, &own_ring);
+        poke(&stage->slot, (uint32_t)my_ring.primitive.slot);
+    } else if (!act->alone) {
         together_join(&mine, &own);
         poke(&stage->slot, (uint32_t)mine.slot);
     }
@@ -121,6 +150,7 @@ static int kill_a_victim(const struct part *part, void (*between)(void), void (*
 /* Which of the two victims died, as bits. */
 static unsigned run_case(unsigned first, unsigned second)
 {
+    const int primitive = !act->ring && !act->alone;
     const struct isthmus_primitive_plan plan = {
         .kind = act->kind,
         .flags = act->flags,
@@ -132,10 +162,12 @@ static unsigned run_case(unsigned first, unsigned second)
     memset(stage, 0, sizeof *stage);
     own.shared = NULL;
     death_point = first;
-    if (!act->alone) {
+    if (primitive) {
         CHECK_OK(isthmus_primitive_anonymous(&own, &plan));
         own.spin_ns = 0;
     }
+    if (act->ring)
+        rings_make(&own_ring, act->ring);
     if (act->before)
         act->before();
     unsigned died = (unsigned)kill_a_victim(&parts[0], act->between, act->meanwhile);
@@ -143,28 +175,68 @@ static unsigned run_case(unsigned first, unsigned second)
         died |= (unsigned)kill_a_victim(&parts[1], NULL, act->second_meanwhile) << 1;
     act->after();
     death_join_companions();
-    if (!act->alone)
+    if (primitive)
         isthmus_primitive_close(&own);
+    if (act->ring)
+        isthmus_ring_close(&own_ring);
     return died;
 }
 
 /* ---- All of them ------------------------------------------------------------------------ */
 
 struct totals {
+    uint32_t workers;
     uint32_t next; /* act to be done */
     uint32_t points, deaths, doubles;
+    uint32_t outcomes[DEATH_OUTCOMES];
+    /* What each worker is at, for the case that it fails. */
+    struct {
+        const char *what; /* the same in all processes */
+        unsigned first, second;
+    } at[WORKERS];
 };
+static unsigned worker; /* which of them this is */
+
+static const char *const outcome_names[DEATH_OUTCOMES] = {
+    [DEATH_NOTHING] = "nothing happened",
+    [DEATH_HAPPENED] = "happened",
+    [DEATH_REDELIVERED] = "redelivered",
+    [DEATH_LOST] = "lost with its reader",
+};
+
+/* Those that there were, in one line; nothing for acts that do not tell. */
+static void print_outcomes(const uint32_t outcomes[DEATH_OUTCOMES])
+{
+    for (unsigned i = DEATH_NOTHING; i < DEATH_OUTCOMES; i++)
+        if (outcomes[i])
+            printf(", %u %s", outcomes[i], outcome_names[i]);
+    printf("\n");
+}
 
 static void run_act(struct totals *totals)
 {
     unsigned points = 0, second_points = 0, deaths = 0, doubles = 0;
+    uint32_t outcomes[DEATH_OUTCOMES] = {0};
     for (unsigned first = 1, died_first = 1; died_first; first++) {
         CHECK(first <= MOST_POINTS);
         died_first = 0;
-        for (unsigned second = 1, died = 2; died & 2; second++) {
+        unsigned stride =
+            act->second && act->ring && !getenv("ISTHMUS_EVERY_DEATH") ? SECOND_STRIDE : 1;
+        for (unsigned second = 1 + first % stride, died = 2; died & 2; second += stride) {
             CHECK(second <= MOST_POINTS);
+            totals->at[worker].what = act->what;
+            totals->at[worker].first = first;
+            totals->at[worker].second = second;
             died = run_case(first, second);
             died_first |= died & 1;
+            if (stride > 1 && !died_first) {
+                /* After one that came through, which is what many acts are about: all of them. */
+                stride = 1;
+                second = 0;
+                died = 2;
+                continue;
+            }
+            outcomes[stage->outcome] += died != 0;
             deaths += (died & 1) + (died >> 1) + (unsigned)act->kills_another;
             doubles += died == 3 || (died && act->kills_another);
             /* One that came through has died all the same, by ending without closing. */
@@ -174,15 +246,18 @@ static void run_act(struct totals *totals)
         if (died_first)
             points = first;
     }
-    CHECK(points > 0);
+    CHECK(points + second_points > 0);
     __atomic_fetch_add(&totals->points, points + second_points, __ATOMIC_RELAXED);
     __atomic_fetch_add(&totals->deaths, deaths, __ATOMIC_RELAXED);
     __atomic_fetch_add(&totals->doubles, doubles, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < DEATH_OUTCOMES; i++)
+        __atomic_fetch_add(&totals->outcomes[i], outcomes[i], __ATOMIC_RELAXED);
+    printf("       %-52s %3u", act->what, points);
     if (act->second)
-        printf("       %-52s %3u and %3u points, %4u double deaths\n", act->what, points,
-               second_points, doubles);
+        printf(" and %3u points, %4u double deaths", second_points, doubles);
     else
-        printf("       %-52s %3u points\n", act->what, points);
+        printf(" points");
+    print_outcomes(outcomes);
     fflush(stdout);
 }
 
@@ -195,10 +270,12 @@ struct job {
 static void work(void *argument)
 {
     const struct job *job = argument;
+    worker = count_up(&job->totals->workers);
     alarm(RUN_SECONDS);
     stage = together_memory(sizeof *stage);
     for (;;) {
         const uint32_t next = count_up(&job->totals->next);
+        job->totals->at[worker].what = NULL;
         if (next >= job->count)
             return;
         act = &job->acts[next];
@@ -216,7 +293,12 @@ void death_run(const struct death_act *acts, size_t count)
         workers[i] = check_start_child(work, &job);
     for (unsigned i = 0; i < WORKERS; i++)
         failed |= check_join_child(workers[i]) != 0;
-    printf("       %u points, %u deaths, %u of them second ones\n", job.totals->points,
+    for (unsigned i = 0; failed && i < WORKERS; i++)
+        if (job.totals->at[i].what)
+            fprintf(stderr, "in: %s, points %u and %u\n", job.totals->at[i].what,
+                    job.totals->at[i].first, job.totals->at[i].second);
+    printf("       %u points, %u deaths, %u of them second ones", job.totals->points,
            job.totals->deaths, job.totals->doubles);
+    print_outcomes(job.totals->outcomes);
     CHECK(!failed);
 }

@@ -15,19 +15,23 @@
  *     meanwhile (worker) until the victim is gone
  *     second (victim)    if there is one, like run; death_meanwhile for it: second_meanwhile
  *     after (worker)     the survivors, the state, what is left
+ *
+ * Acts with a `ring` are about queues and topics: their handles are own_ring and my_ring.
  */
 #ifndef DEATH_H
 #define DEATH_H
 
-#include "together.h"
+#include "ledger.h"
+#include "rings.h"
 
 struct death_act {
     const char *what;
     uint32_t kind, flags;
     int64_t value;
-    uint32_t participants; /* 0: TOGETHER_PARTICIPANTS */
-    int alone;             /* the victim opens what it needs itself; the worker has no `own` */
-    int kills_another;     /* the worker kills another process in each case: these count as two */
+    const struct isthmus_ring_plan *ring; /* in place of the three above */
+    uint32_t participants;                /* 0: TOGETHER_PARTICIPANTS */
+    int alone;         /* the victim opens what it needs itself; the worker has no `own` */
+    int kills_another; /* the worker kills another process in each case: these count as two */
     void (*before)(void);
     void (*prepare)(void);
     void (*between)(void);
@@ -36,6 +40,16 @@ struct death_act {
     void (*second)(void);
     void (*second_meanwhile)(void);
     void (*after)(void);
+};
+
+/* What has become of that which a victim was about to do. */
+enum death_outcome {
+    DEATH_UNTOLD,      /* the act does not say */
+    DEATH_NOTHING,     /* it did not happen */
+    DEATH_HAPPENED,    /* it happened */
+    DEATH_REDELIVERED, /* what it had leased is given to another one */
+    DEATH_LOST,        /* what it had taken is gone with it */
+    DEATH_OUTCOMES
 };
 
 /* Shared between a worker and the processes that it starts; zero at the start of each case. */
@@ -49,11 +63,14 @@ struct stage {
     uint32_t ready, go;        /* the victim is prepared; it may run */
     uint32_t slot;             /* the victim's, if it has one */
     uint32_t free[4];          /* for the acts */
+    uint32_t outcome;          /* enum death_outcome, said by `after` */
+    struct ledger ledger;      /* of messages */
 };
 extern struct stage *stage;
 
 /* In the worker: its handle. In a victim: its own one. */
 extern struct isthmus_primitive own, mine;
+extern struct isthmus_ring own_ring, my_ring;
 /* Of the act at hand: how many of its victims came through without dying; its kind and flags. */
 extern const struct death_act *act;
 /* The point at which the (first) victim is to die. */
@@ -75,9 +92,11 @@ int death_gone(void);
  * their end checked, by death_join_companions().
  */
 void death_companion(together_work *work);
+void death_ring_companion(rings_work *work);
 void death_join_companions(void);
 
 /* As many handles as the table has room for can be opened, but for `living` of them. */
 void death_check_table(uint32_t living);
+void death_check_ring_table(uint32_t living);
 
 #endif
