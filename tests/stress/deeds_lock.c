@@ -152,7 +152,7 @@ void deed_lock(struct self *self, unsigned object)
 void deed_fleeting(struct self *self, unsigned object)
 {
     /* In the place of the table that all actors of the process share. */
-    struct isthmus_primitive table[OBJECTS], *const shared = self->handles;
+    struct isthmus_primitive table[FIRST_RING], *const shared = self->handles;
     const int alone = self->alone;
     self->handles = table;
     self->alone = 1;

@@ -10,6 +10,9 @@
 #define ROBUST ISTHMUS_ROBUST
 #define READERS_FIRST ISTHMUS_READER_PREFERENCE
 #define EXTERNAL ISTHMUS_EXTERNAL_LOCK
+#define PERSIST ISTHMUS_PERSIST
+#define QUEUE ISTHMUS_KIND_QUEUE
+#define TOPIC ISTHMUS_KIND_TOPIC
 
 /* In this order: the conditions of the buffer are the two objects after its lock. */
 const struct object objects[OBJECTS] = {
@@ -62,7 +65,54 @@ const struct object objects[OBJECTS] = {
      forget_integer, tend_integer, conclude_integer},
     {"fleeting lock", ISTHMUS_KIND_LOCK, 0, NAMED, FLEETING, deed_fleeting, NULL, NULL,
      conclude_fleeting},
+    {"named queue", QUEUE, 0, NAMED, KEPT, deed_queue, NULL, tend_queue, conclude_queue},
+    {"anonymous queue", QUEUE, 0, ANONYMOUS, COMES_AND_GOES, deed_queue, NULL, tend_queue,
+     conclude_queue},
+    {"persistent queue", QUEUE, PERSIST, NAMED, COMES_AND_GOES, deed_queue, NULL, tend_queue,
+     conclude_queue},
+    {"fleeting queue", QUEUE, 0, NAMED, FLEETING, deed_fleeting_queue, NULL, NULL,
+     conclude_fleeting_ring},
+    {"named topic", TOPIC, 0, NAMED, KEPT, deed_topic, NULL, tend_topic, conclude_topic},
+    {"anonymous topic", TOPIC, 0, ANONYMOUS, COMES_AND_GOES, deed_topic, NULL, tend_topic,
+     conclude_topic},
+    {"persistent topic", TOPIC, PERSIST, NAMED, COMES_AND_GOES, deed_topic, NULL, tend_topic,
+     conclude_topic},
+    {"fleeting topic", TOPIC, 0, NAMED, FLEETING, deed_fleeting_topic, NULL, NULL,
+     conclude_fleeting_ring},
 };
+
+/* What each ring is like. Some start where positions wrap around before long. */
+static const struct {
+    uint32_t max_attempts;
+    uint64_t capacity, maxsize, start;
+    enum {
+        BLOCK,
+        OVERWRITE,
+        EITHER
+    } overflow; /* of its publishers */
+} traits[RINGS] = {
+    {0, 4096, 0, 0, BLOCK},
+    {0, 65536, 0, -UINT64_C(65536), BLOCK},
+    {4, 16384, 50, -UINT64_C(16384), BLOCK},
+    {2, 4096, 0, 0, BLOCK},
+    {0, 8192, 0, -UINT64_C(32768), BLOCK},
+    {0, 4096, 0, 0, OVERWRITE},
+    {0, 32768, 0, (UINT64_C(1) << 63) - 4096, EITHER},
+    {0, 4096, 0, 0, EITHER},
+};
+
+struct isthmus_ring_plan ring_plan(unsigned ring)
+{
+    const struct object *the = &objects[FIRST_RING + ring];
+    return (struct isthmus_ring_plan){.kind = the->kind,
+                                      .flags = the->flags,
+                                      /* Each actor may have a handle of its own. */
+                                      .participants = 2 * ACTORS,
+                                      .max_attempts = traits[ring].max_attempts,
+                                      .capacity = traits[ring].capacity,
+                                      .maxsize = traits[ring].maxsize,
+                                      .start = traits[ring].start};
+}
 
 struct isthmus_primitive_plan object_plan(unsigned object)
 {
@@ -78,6 +128,11 @@ struct isthmus_primitive_plan object_plan(unsigned object)
     return plan;
 }
 
+int ring_only_blocks(unsigned ring)
+{
+    return traits[ring].overflow == BLOCK;
+}
+
 uint64_t object_offset(unsigned object)
 {
     /* Not at the start: what is there is a user's. */
@@ -86,7 +141,7 @@ uint64_t object_offset(unsigned object)
 
 size_t segment_size(void)
 {
-    return (size_t)object_offset(OBJECTS);
+    return (size_t)object_offset(FIRST_RING);
 }
 
 void object_name(unsigned object, char name[160])
@@ -94,25 +149,46 @@ void object_name(unsigned object, char name[160])
     snprintf(name, 160, "%s/%s", stress->tag, objects[object].label);
 }
 
-void open_object(struct self *self, unsigned object)
+static int open_primitive(struct self *self, unsigned object, const char *name)
 {
     const struct isthmus_primitive_plan plan = object_plan(object);
     const struct isthmus_segment *segment = self->segment;
     struct isthmus_primitive *handle = &self->handles[object];
+    if (objects[object].place == NAMED)
+        return isthmus_primitive_open(handle, name, &plan, NULL, NULL);
+    if (objects[object].place == ANONYMOUS)
+        return isthmus_primitive_from_fd(handle, stress->descriptors[object], plan.kind);
+    return isthmus_primitive_place(handle, segment->data, segment->size, segment->fd,
+                                   object_offset(object), &plan);
+}
+
+static int open_ring(struct self *self, unsigned object, const char *name)
+{
+    const unsigned number = object - FIRST_RING;
+    const struct isthmus_ring_plan plan = ring_plan(number);
+    struct isthmus_ring *ring = &self->rings[number];
+    const int error = objects[object].place == NAMED
+                          ? isthmus_ring_open(ring, name, &plan, NULL, NULL)
+                          : isthmus_ring_from_fd(ring, stress->descriptors[object], plan.kind);
+    if (!error)
+        ring->overflow = traits[number].overflow == EITHER
+                             ? pick(self, 2) ? ISTHMUS_OVERFLOW_OVERWRITE : ISTHMUS_OVERFLOW_BLOCK
+                         : traits[number].overflow == OVERWRITE ? ISTHMUS_OVERFLOW_OVERWRITE
+                                                                : ISTHMUS_OVERFLOW_BLOCK;
+    return error;
+}
+
+void open_object(struct self *self, unsigned object)
+{
     char name[160];
     int error;
 
     object_name(object, name);
     begin(self, "opens", object);
-    do {
-        if (objects[object].place == NAMED)
-            error = isthmus_primitive_open(handle, name, &plan, NULL, NULL);
-        else if (objects[object].place == ANONYMOUS)
-            error = isthmus_primitive_from_fd(handle, stress->descriptors[object], plan.kind);
-        else
-            error = isthmus_primitive_place(handle, segment->data, segment->size, segment->fd,
-                                            object_offset(object), &plan);
-    } while (error == -EINTR);
+    do
+        error = object < FIRST_RING ? open_primitive(self, object, name)
+                                    : open_ring(self, object, name);
+    while (error == -EINTR);
     if (error)
         unexpected(object, "opening", error);
     begin(self, NULL, object);
@@ -125,11 +201,31 @@ void open_all(struct self *self)
             open_object(self, i);
 }
 
+struct isthmus_primitive *handle_of(struct self *self, unsigned object)
+{
+    return object < FIRST_RING ? &self->handles[object]
+                               : &self->rings[object - FIRST_RING].primitive;
+}
+
+int join_object(struct self *self, unsigned object)
+{
+    return object < FIRST_RING ? isthmus_primitive_join(&self->handles[object])
+                               : isthmus_ring_join(&self->rings[object - FIRST_RING]);
+}
+
+void close_object(struct self *self, unsigned object)
+{
+    if (object < FIRST_RING)
+        isthmus_primitive_close(&self->handles[object]);
+    else
+        isthmus_ring_close(&self->rings[object - FIRST_RING]);
+}
+
 void close_all(struct self *self)
 {
     for (unsigned i = 0; i < OBJECTS; i++) {
         begin(self, "closes", i);
-        isthmus_primitive_close(&self->handles[i]);
+        close_object(self, i);
     }
     begin(self, NULL, 0);
 }

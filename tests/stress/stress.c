@@ -5,7 +5,7 @@
  * are killed at random: by themselves at some step of the core, and by the supervisor
  * wherever they are, stopped ones among them. Exit status 0: everything held.
  */
-#include "stress.h"
+#include "ledger.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -39,7 +39,6 @@ static struct self chance; /* only its random numbers are used */
 static struct isthmus_segment segment;
 static pid_t warden;
 static int warden_done;
-static uint64_t all_deeds, all_rounds;
 
 /* ---- The end, if it is not a good one
  * ------------------------------------------------------------ */
@@ -230,6 +229,30 @@ static void watch_for_a_moment(void)
 /* ---- Rounds
  * ------------------------------------------------------------------------------------------ */
 
+static int make_primitive(unsigned object)
+{
+    const struct isthmus_primitive_plan plan = object_plan(object);
+    struct isthmus_primitive first;
+    const int error = isthmus_primitive_anonymous(&first, &plan);
+    if (error)
+        return error;
+    stress->descriptors[object] = dup(first.fd);
+    isthmus_primitive_close(&first);
+    return 0;
+}
+
+static int make_ring(unsigned object)
+{
+    const struct isthmus_ring_plan plan = ring_plan(object - FIRST_RING);
+    struct isthmus_ring first;
+    const int error = isthmus_ring_anonymous(&first, &plan);
+    if (error)
+        return error;
+    stress->descriptors[object] = dup(first.primitive.fd);
+    isthmus_ring_close(&first);
+    return 0;
+}
+
 static void make_objects(void)
 {
     int error = isthmus_segment_create(&segment, stress->segment, segment_size(), NULL);
@@ -238,18 +261,14 @@ static void make_objects(void)
         exit(1);
     }
     for (unsigned i = 0; i < OBJECTS; i++) {
-        const struct isthmus_primitive_plan plan = object_plan(i);
-        struct isthmus_primitive first;
         stress->descriptors[i] = -1;
-        if (objects[i].place != ANONYMOUS)
-            continue;
-        error = isthmus_primitive_anonymous(&first, &plan);
-        if (error) {
-            fprintf(stderr, "stress: %s: %s\n", objects[i].label, strerror(-error));
-            exit(1);
+        if (objects[i].place == ANONYMOUS) {
+            error = i < FIRST_RING ? make_primitive(i) : make_ring(i);
+            if (error) {
+                fprintf(stderr, "stress: %s: %s\n", objects[i].label, strerror(-error));
+                exit(1);
+            }
         }
-        stress->descriptors[i] = dup(first.fd);
-        isthmus_primitive_close(&first);
     }
 }
 
@@ -272,6 +291,7 @@ static void start_round(unsigned processes, const char *name)
     stress->ready = stress->stop = stress->finish = 0;
     memset(stress->actors, 0, sizeof stress->actors);
     memset(stress->facts, 0, sizeof stress->facts);
+    ledger_clear();
     snprintf(stress->tag, sizeof stress->tag, "%.48s-%u", name, stress->round);
     snprintf(stress->segment, sizeof stress->segment, "%s.segment", stress->tag);
     make_objects();
@@ -320,41 +340,11 @@ static void end_round(void)
         end_badly("a process is left");
     if (remove_left_overs(1))
         end_badly("names are left");
-    for (unsigned i = 0; i < ACTORS; i++)
-        all_deeds += stress->actors[i].deeds;
-    all_rounds++;
+    add_up();
 }
 
 /* ---- The whole
  * ----------------------------------------------------------------------------------------- */
-
-/* The upper end of the bucket in which this part of all takeovers is. */
-static double quantile_ms(double part)
-{
-    uint64_t total = 0, sum = 0;
-    for (unsigned i = 0; i < BUCKETS; i++)
-        total += stress->latencies[i];
-    unsigned bucket = 0;
-    for (; bucket < BUCKETS - 1; bucket++) {
-        sum += stress->latencies[bucket];
-        if ((double)sum >= part * (double)total)
-            break;
-    }
-    const double end_ms = (double)(UINT64_C(1) << (bucket + 10)) / 1e6;
-    const double longest_ms = (double)stress->longest_ns / 1e6;
-    return end_ms < longest_ms ? end_ms : longest_ms;
-}
-
-static void summarise(uint64_t took)
-{
-    printf("stress: %" PRIu64 " rounds in %.1f s, seed %" PRIu64 "\n", all_rounds,
-           (double)took / 1e9, stress->seed);
-    printf("operations %" PRIu64 ", deaths %" PRIu64 ", forks %" PRIu64 ", takeovers %" PRIu64 "\n",
-           all_deeds, stress->deaths, stress->forks, stress->takeovers);
-    printf("from a death, or the wait's start if that was later, to the next owner: half within "
-           "%.3g ms, 99 %% within %.3g ms, longest %.3g ms\n",
-           quantile_ms(0.5), quantile_ms(0.99), (double)stress->longest_ns / 1e6);
-}
 
 static void interrupt(int number)
 {
@@ -414,6 +404,7 @@ int main(int argc, char **argv)
         return 1;
     }
     stress = memory;
+    ledger_map();
     stress->seed = seed;
     stress->patience_ns = patience * SECOND;
     stress->supervisor = getpid();

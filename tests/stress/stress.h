@@ -1,13 +1,15 @@
 /*
- * Processes that use all kinds of primitives at once and are killed at random, and what
- * must hold all the same. Nobody trusts the primitives here: all that is known about who
- * is where stands in memory of this program's own.
+ * Processes that use all kinds of primitives, queues and topics at once and are killed at random,
+ * and what must hold all the same. Nobody trusts them here: all that is known about who is where
+ * and has what stands in memory of this program's own.
  *
  *     stress.c     the supervisor: rounds, processes, kills, the watchdog, the summary
  *     worker.c     the life of a process that is killed
  *     warden.c     the process that is not: keeps things going, checks at the end
  *     objects.c    what there is, and how each is opened
  *     deeds_*.c    what is done with each kind, and what is checked at it
+ *     ledger.c     what became of each message
+ *     summary.c    what happened in all
  *     diagnose.c   who holds what, when something hangs
  *
  * An actor is one flow of control: a thread of a worker, or a child that a worker forked.
@@ -27,7 +29,9 @@
 #define ACTORS ((PROCESSES + 1) * PER_PROCESS)
 /* Every worker and a child of each, and the warden. */
 #define PARTICIPANTS (2 * PROCESSES + 2)
-#define OBJECTS 25u
+#define FIRST_RING 25u /* the objects from here on are queues and topics */
+#define RINGS 8u
+#define OBJECTS (FIRST_RING + RINGS)
 #define ROUNDS_KEPT 8192u
 #define WORDS 8u
 #define BUFFER_CAPACITY 3u
@@ -120,8 +124,12 @@ struct self {
     uint64_t steps; /* another random state: when to die */
     int alone;      /* no other thread uses the handles: they may be closed and forked */
     int child;      /* was forked by a worker */
-    struct isthmus_primitive *handles;
+    struct isthmus_primitive *handles; /* of the objects before the rings */
+    struct isthmus_ring *rings;
+    struct hearing *hearings; /* what it knows as a subscriber of each ring */
     struct isthmus_segment *segment;
+    uint64_t fresh[RINGS];         /* of each queue: 1 + the highest number that it got */
+    uint32_t heard[RINGS][ACTORS]; /* 1 + the last message that it got from each */
 };
 
 /* ---- Shared words: sequentially consistent, so that a death finds them in program order ----- */
@@ -171,6 +179,14 @@ int count_declared(unsigned object, int with_doomed);
  */
 
 struct isthmus_primitive_plan object_plan(unsigned object);
+struct isthmus_ring_plan ring_plan(unsigned ring);
+/* Does no publisher ever write over what a subscriber has not read? */
+int ring_only_blocks(unsigned ring);
+/* The handle of any object, as far as it is a participant. */
+struct isthmus_primitive *handle_of(struct self *self, unsigned object);
+/* Join, in a child. */
+int join_object(struct self *self, unsigned object);
+void close_object(struct self *self, unsigned object);
 uint64_t object_offset(unsigned object);
 void object_name(unsigned object, char name[160]);
 size_t segment_size(void);
@@ -232,6 +248,31 @@ void forget_integer(unsigned object, unsigned actor);
 void tend_integer(struct self *warden, unsigned object);
 void conclude_integer(struct self *warden, unsigned object);
 
+/* Queues and topics: the ring is object FIRST_RING + its number. */
+void deed_queue(struct self *self, unsigned object);
+void tend_queue(struct self *warden, unsigned object);
+void conclude_queue(struct self *warden, unsigned object);
+void deed_fleeting_queue(struct self *self, unsigned object);
+void conclude_fleeting_ring(struct self *warden, unsigned object);
+/* Put or publish one message or several; what that gave. Not for ever. */
+int bring(struct self *self, unsigned object, uint64_t deadline);
+int bring_copy(struct self *self, unsigned object, uint64_t deadline);
+
+/* What a subscriber has heard so far; a child that is forked goes on with it. */
+struct hearing {
+    int subscribed;
+    uint64_t earliest, latest;   /* the number of the first message is one of these */
+    uint64_t received, expected; /* so many, and the number that follows the last one's */
+    uint64_t missed, before;     /* as it was told; of these, to its parent */
+    uint64_t whole_from[ACTORS]; /* of each publisher, 1 + its last message; 0: not known */
+};
+void deed_topic(struct self *self, unsigned object);
+/* In a child that has joined: its subscriptions are its own, and start where they were. */
+void inherit_hearings(struct self *child);
+void tend_topic(struct self *warden, unsigned object);
+void conclude_topic(struct self *warden, unsigned object);
+void deed_fleeting_topic(struct self *self, unsigned object);
+
 /* ---- Processes ----------------------------------------------------------------------------------
  */
 
@@ -241,5 +282,8 @@ _Noreturn void watch_over(uint64_t random);
 _Noreturn void end_badly(const char *why);
 /* To standard error; changes nothing. */
 void diagnose(void);
+/* A round is over; all are. */
+void add_up(void);
+void summarise(uint64_t took_ns);
 
 #endif

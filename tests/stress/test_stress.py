@@ -1,4 +1,4 @@
-"""Some seconds of what `make stress` does for a minute."""
+"""Some seconds of what `make stress` does for minutes."""
 
 from __future__ import annotations
 
@@ -47,6 +47,13 @@ def test_everything_holds_while_processes_are_killed(program: Path, name: str) -
     assert operations > 100
     assert deaths > 5
     assert takeovers > 0
+    for kind, counts in [
+        ("queues", ["put", "got", "leased"]),
+        ("topics", ["published", "received"]),
+    ]:
+        (line,) = re.findall(rf"^{kind}: (.*)$", done.stdout, re.MULTILINE)
+        for count in counts:
+            assert int(re.findall(rf"{count} (\d+)", line)[0]) > 0, line
 
 
 @pytest.mark.parametrize(

@@ -38,17 +38,22 @@ static void conclude_all(struct self *self)
 void watch_over(uint64_t random)
 {
     static const struct timespec pause_between = {.tv_nsec = PAUSE_NS};
-    struct isthmus_primitive handles[OBJECTS];
+    struct isthmus_primitive handles[FIRST_RING];
+    struct isthmus_ring rings[RINGS];
+    static struct hearing hearings[RINGS];
     struct isthmus_segment segment;
     struct self self = {.actor = WARDEN * PER_PROCESS,
                         .random = random | 1,
                         .handles = handles,
+                        .rings = rings,
+                        .hearings = hearings,
                         .segment = &segment};
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != stress->supervisor)
         _exit(0);
     memset(handles, 0, sizeof handles);
+    memset(rings, 0, sizeof rings);
     self.identity = get(&stress->actors[self.actor].life) << 8 | (self.actor + 1);
     int error = isthmus_segment_attach(&segment, stress->segment, NULL);
     if (error)
@@ -60,17 +65,17 @@ void watch_over(uint64_t random)
     /* The others are opened late, and only for a while: they shall start anew now and then. */
     while (!get(&stress->finish)) {
         for (unsigned i = 0; i < OBJECTS; i++)
-            if (!handles[i].shared && objects[i].lasts != FLEETING)
+            if (!handle_of(&self, i)->shared && objects[i].lasts != FLEETING)
                 open_object(&self, i);
         tend_all(&self);
         if (!get(&stress->stop))
             for (unsigned i = 0; i < OBJECTS; i++)
                 if (objects[i].place == NAMED && objects[i].lasts != KEPT)
-                    isthmus_primitive_close(&handles[i]);
+                    close_object(&self, i);
         nanosleep(&pause_between, NULL);
     }
     for (unsigned i = 0; i < OBJECTS; i++)
-        if (!handles[i].shared && objects[i].lasts != FLEETING)
+        if (!handle_of(&self, i)->shared && objects[i].lasts != FLEETING)
             open_object(&self, i);
     conclude_all(&self);
     close_all(&self);

@@ -1,5 +1,5 @@
 /* The life of a process that may be killed at any moment, and what its actors have in common. */
-#include "stress.h"
+#include "ledger.h"
 
 #include "killpoint.h"
 #include <inttypes.h>
@@ -128,6 +128,7 @@ void forget(unsigned actor)
     for (unsigned i = 0; i < OBJECTS; i++)
         if (objects[i].forget)
             objects[i].forget(i, actor);
+    ledger_forget(actor);
     put(&stress->actors[actor].deed, NULL);
     put(&stress->actors[actor].life, (get(&stress->actors[actor].life) + 1) & 0xffffff);
     put(&stress->actors[actor].doomed, 0);
@@ -231,13 +232,17 @@ static void set_out(struct self *self, unsigned actor, uint64_t random)
     self->identity = identity_of(actor);
     self->random = random | 1;
     self->steps = next(&self->random) | 1;
+    memset(self->fresh, 0, sizeof self->fresh);
+    memset(self->heard, 0, sizeof self->heard);
     acting = self;
 }
 
 static void act(struct self *self, unsigned deeds)
 {
     for (; deeds && !get(&stress->stop); deeds--) {
-        const unsigned object = pick(self, OBJECTS);
+        /* Queues and topics more often than others: there is more to each. */
+        const unsigned object =
+            pick(self, 5) < 2 ? FIRST_RING + pick(self, RINGS) : pick(self, FIRST_RING);
         if (!objects[object].deed)
             continue;
         objects[object].deed(self, object);
@@ -262,17 +267,18 @@ static _Noreturn void live_as_child(struct self *parent, pid_t parent_pid, int h
     set_out(&self, parent->actor + 1, random);
     begin(&self, "is a new child", 0);
     for (unsigned i = 0; i < OBJECTS; i++) {
-        struct isthmus_primitive *handle = &self.handles[i];
+        struct isthmus_primitive *handle = handle_of(&self, i);
         if (!handle->shared)
             continue;
         int error = isthmus_primitive_after_fork(handle, 1);
         if (!error)
-            error = isthmus_primitive_join(handle);
+            error = join_object(&self, i);
         if (error)
             unexpected(i, "joining after a fork", error);
         if (objects[i].kind == ISTHMUS_KIND_LOCK || objects[i].kind == ISTHMUS_KIND_RLOCK)
             REQUIRE(isthmus_lock_is_mine(handle) == 0, i);
     }
+    inherit_hearings(&self);
     if (held)
         REQUIRE(isthmus_lock_release(&self.handles[HELD_ACROSS]) == -EPERM, HELD_ACROSS);
     act(&self, 1 + pick(&self, 20));
@@ -307,7 +313,7 @@ static void deed_fork(struct self *self)
     }
     begin(self, "forks", HELD_ACROSS);
     for (unsigned i = 0; i < OBJECTS; i++) {
-        const int error = isthmus_primitive_before_fork(&self->handles[i]);
+        const int error = isthmus_primitive_before_fork(handle_of(self, i));
         if (error)
             unexpected(i, "preparing a fork", error);
     }
@@ -318,7 +324,7 @@ static void deed_fork(struct self *self)
         live_as_child(self, own, held, random);
     add(&stress->forks, 1);
     for (unsigned i = 0; i < OBJECTS; i++)
-        isthmus_primitive_after_fork(&self->handles[i], 0);
+        isthmus_primitive_after_fork(handle_of(self, i), 0);
     if (held) {
         REQUIRE(isthmus_lock_is_mine(&self->handles[HELD_ACROSS]) == 1, HELD_ACROSS);
         leave(self, HELD_ACROSS);
@@ -370,14 +376,18 @@ static void live_with_threads(struct self *self, unsigned count, unsigned deeds)
 
 void live(unsigned process, uint64_t random)
 {
-    struct isthmus_primitive handles[OBJECTS];
+    struct isthmus_primitive handles[FIRST_RING];
+    struct isthmus_ring rings[RINGS];
+    static struct hearing hearings[RINGS];
     struct isthmus_segment segment;
-    struct self self = {.handles = handles, .segment = &segment};
+    struct self self = {
+        .handles = handles, .rings = rings, .hearings = hearings, .segment = &segment};
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != stress->supervisor)
         _exit(0);
     memset(handles, 0, sizeof handles);
+    memset(rings, 0, sizeof rings);
     set_out(&self, process * PER_PROCESS, random);
     int error = isthmus_segment_attach(&segment, stress->segment, NULL);
     if (error)
