@@ -49,8 +49,8 @@ RunPython = Callable[..., str]
 # Becomes another user from inside: that user may not be able to read this Python's files, so
 # all that will be needed is loaded first.
 _BECOME_USER = """
-import grp, os, pwd, re, resource
-import numpy, isthmus, isthmus.array, isthmus.segment
+import grp, os, pwd, queue, re, resource
+import numpy, isthmus, isthmus.array, isthmus.queue, isthmus.segment
 os.setgroups([])
 os.setgid({user})
 os.setuid({user})

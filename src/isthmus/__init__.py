@@ -3,6 +3,9 @@
 `Segment` is a piece of shared memory, `Array` a named numpy array in one. `Lock`, `RLock`,
 `Semaphore`, `BoundedSemaphore`, `Event`, `Condition`, `Barrier`, `RWLock` and `AtomicInt`
 are for processes to take turns and to wait for each other; they survive processes that die.
+`Queue` passes messages, each to one of its readers, and loses none to a death.
+`Publisher` and `Subscriber` pass each message to everybody who listens.
+`wait` waits for the first of several of all these, and of file descriptors.
 `isthmus.posix` and `isthmus.sysv` are the bare system calls. Every error derives from
 `IsthmusError` and from the built-in exception that people expect.
 
@@ -16,6 +19,17 @@ if TYPE_CHECKING:
     import isthmus.posix as posix
     import isthmus.sysv as sysv
     from isthmus._paths import get_include as get_include, get_pkgconfig_dir as get_pkgconfig_dir
+    from isthmus._ring import Member as Member
+    from isthmus._ring_errors import (
+        Empty as Empty,
+        Full as Full,
+        LeaseError as LeaseError,
+        LeaseLostError as LeaseLostError,
+        MessageTooLargeError as MessageTooLargeError,
+        RecordError as RecordError,
+        ShutDown as ShutDown,
+        UntrustedPickleError as UntrustedPickleError,
+    )
     from isthmus.array import Array as Array
     from isthmus.atomic_int import AtomicInt as AtomicInt
     from isthmus.barrier import Barrier as Barrier, BrokenBarrierError as BrokenBarrierError
@@ -54,9 +68,24 @@ if TYPE_CHECKING:
     from isthmus.event import Event as Event
     from isthmus.lock import Lock as Lock, RLock as RLock
     from isthmus.participant import Participant as Participant
+    from isthmus.queue import (
+        AsideMessage as AsideMessage,
+        Lease as Lease,
+        Queue as Queue,
+        QueueStats as QueueStats,
+    )
     from isthmus.rwlock import RWLock as RWLock
     from isthmus.segment import Segment as Segment
     from isthmus.semaphore import BoundedSemaphore as BoundedSemaphore, Semaphore as Semaphore
+    from isthmus.topic import (
+        Loan as Loan,
+        Publisher as Publisher,
+        Subscriber as Subscriber,
+        Topic as Topic,
+        TopicStats as TopicStats,
+        View as View,
+    )
+    from isthmus.waiting import wait as wait
 
 __version__ = "0.1.0"
 
@@ -64,6 +93,7 @@ __all__ = [
     "AccessError",
     "ArgumentError",
     "Array",
+    "AsideMessage",
     "AtomicInt",
     "Barrier",
     "BoundedSemaphore",
@@ -71,15 +101,23 @@ __all__ = [
     "ClosedError",
     "Condition",
     "CorruptError",
+    "Empty",
     "Event",
     "ExistsError",
     "ForeignError",
     "FormatError",
+    "Full",
     "InUseError",
     "IsthmusError",
     "KindError",
     "LayoutError",
+    "Lease",
+    "LeaseError",
+    "LeaseLostError",
+    "Loan",
     "Lock",
+    "Member",
+    "MessageTooLargeError",
     "MismatchError",
     "NameInvalidError",
     "NoSpaceError",
@@ -90,45 +128,76 @@ __all__ = [
     "OwnerDiedWarning",
     "OwnerError",
     "Participant",
+    "Publisher",
+    "Queue",
+    "QueueStats",
     "RLock",
     "RWLock",
+    "RecordError",
     "ReplacedError",
     "SealedError",
     "Segment",
     "Semaphore",
+    "ShutDown",
     "SizeError",
+    "Subscriber",
     "SystemCallError",
     "TooManyParticipantsError",
     "TooManyPermitsError",
+    "Topic",
+    "TopicStats",
     "TruncatedError",
     "UnsupportedError",
+    "UntrustedPickleError",
     "VersionError",
+    "View",
     "__version__",
     "get_include",
     "get_pkgconfig_dir",
     "posix",
     "sysv",
+    "wait",
 ]
 
 # Where each of them is found: None, the name is a module; not listed, in errors.
 _HOME = {
     "Array": "array",
+    "AsideMessage": "queue",
     "AtomicInt": "atomic_int",
     "Barrier": "barrier",
     "BoundedSemaphore": "semaphore",
     "BrokenBarrierError": "barrier",
     "Condition": "condition",
+    "Empty": "_ring_errors",
     "Event": "event",
+    "Full": "_ring_errors",
+    "Lease": "queue",
+    "LeaseError": "_ring_errors",
+    "LeaseLostError": "_ring_errors",
+    "Loan": "topic",
     "Lock": "lock",
+    "Member": "_ring",
+    "MessageTooLargeError": "_ring_errors",
     "Participant": "participant",
+    "Publisher": "topic",
+    "Queue": "queue",
+    "QueueStats": "queue",
     "RLock": "lock",
     "RWLock": "rwlock",
+    "RecordError": "_ring_errors",
     "Segment": "segment",
     "Semaphore": "semaphore",
+    "ShutDown": "_ring_errors",
+    "Subscriber": "topic",
+    "Topic": "topic",
+    "TopicStats": "topic",
+    "UntrustedPickleError": "_ring_errors",
+    "View": "topic",
     "get_include": "_paths",
     "get_pkgconfig_dir": "_paths",
     "posix": None,
     "sysv": None,
+    "wait": "waiting",
 }
 
 

@@ -10,33 +10,50 @@ from __future__ import annotations
 import os
 import sys
 
-from isthmus._core import sync
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
 
-_arranged = False
+    class Extension(Protocol):
+        """A part of the binding that has handles, and keeps a list of its own of them."""
+
+        def before_fork(self) -> None: ...
+        def after_fork(self, in_child: bool, /) -> None: ...
+        def close_all(self) -> None: ...
+
+
+_extensions: list[Extension] = []
 # After all other finalizers, those of users included.
 _PRIORITY = -(10**9)
 
 
-def arrange() -> None:
-    """Once a process, when the first class that has such handles is loaded."""
-    global _arranged  # noqa: PLW0603
-    if _arranged:
+def arrange(extension: Extension) -> None:
+    """When a class that has such handles is loaded; the first time for all of its extension."""
+    if extension in _extensions:
         return
-    _arranged = True
-    os.register_at_fork(
-        before=sync.before_fork,
-        after_in_parent=_after_in_parent,
-        after_in_child=_after_in_child,
-    )
-    _watch_multiprocessing()
+    _extensions.append(extension)
+    if len(_extensions) == 1:
+        os.register_at_fork(
+            before=_before,
+            after_in_parent=_after_in_parent,
+            after_in_child=_after_in_child,
+        )
+        _watch_multiprocessing()
+
+
+def _before() -> None:
+    for extension in _extensions:
+        extension.before_fork()
 
 
 def _after_in_parent() -> None:
-    sync.after_fork(False)
+    for extension in _extensions:
+        extension.after_fork(False)
 
 
 def _after_in_child() -> None:
-    sync.after_fork(True)
+    for extension in _extensions:
+        extension.after_fork(True)
     _watch_multiprocessing()
 
 
@@ -61,4 +78,5 @@ def _close_all_when_done() -> None:
     # What multiprocessing does next, and then no more: tell pools of threads to end, which they do
     # not by themselves, and wait for all threads. They may use what would be closed here.
     sys.modules["threading"]._shutdown()
-    sync.close_all()
+    for extension in _extensions:
+        extension.close_all()

@@ -114,12 +114,7 @@ def creating(
     if code == errno.ENOMEM:
         return no_memory(what, name, size)
     if code == errno.EFBIG:
-        return errors.SizeError(
-            f"{what} cannot have {size_text(size)}: more than the largest file "
-            f"({folder}, or the limit on file sizes: ulimit -f)",
-            name=name,
-            errno=code,
-        )
+        return larger_than_files(what, name, size, folder)
     if code == errno.ENOENT:
         return errors.NotFoundError(f"there is no directory {folder!r} for {what}", name=name)
     if code == errno.EROFS:
@@ -274,6 +269,18 @@ def too_large(what: str, name: str | None, shape: tuple[int, ...], dtype: str) -
     """A shape whose bytes cannot even be counted in 63 bits."""
     return errors.SizeError(
         f"{what} of shape {shape} and {dtype} is larger than a 64-bit system can address",
+        name=name,
+        errno=errno.EFBIG,
+    )
+
+
+def larger_than_files(
+    what: str, name: str | None, size: int, folder: str = "memory"
+) -> errors.SizeError:
+    """More than the system, `folder` or the limits of this process let a file have."""
+    return errors.SizeError(
+        f"{what} cannot have {size_text(size)}: more than the largest file "
+        f"({folder}, or the limit on file sizes: ulimit -f)",
         name=name,
         errno=errno.EFBIG,
     )

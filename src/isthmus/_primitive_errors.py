@@ -21,6 +21,7 @@ from isthmus.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from isthmus._handle import Handle
     from isthmus._primitive import Primitive
     from isthmus.segment import Segment
 
@@ -35,6 +36,8 @@ NOUNS = {
     7: "barrier",
     8: "readers-writer lock",
     9: "atomic integer",
+    10: "queue",
+    11: "topic",
 }
 _UNFIT = (errno.EILSEQ, errno.EPROTONOSUPPORT, errno.EPROTO, errno.ENODATA, errno.EBADMSG)
 
@@ -123,7 +126,7 @@ def using(handle: Primitive, code: int) -> IsthmusError:
     return _explain.general(OSError(code, ""), f"using {what}", name)
 
 
-def described(handle: Primitive) -> tuple[str, str | None]:
+def described(handle: Handle) -> tuple[str, str | None]:
     if handle._origin is None:  # never opened
         return f"this {type(handle).__name__}", None
     return handle._origin.what, handle._origin.name

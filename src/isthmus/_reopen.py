@@ -6,20 +6,19 @@ import os
 
 from isthmus import _arguments, _primitive_errors as _errors
 from isthmus._core import memory
-from isthmus._plan import Origin
+from isthmus._origin import Origin
 from isthmus.errors import ReplacedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from isthmus._handle import Handle
     from isthmus._primitive import Primitive
     from isthmus.segment import Segment
 
 
-def named(
-    cls: type[Primitive], kept: tuple[Any, ...], name: str, identity: tuple[int, int]
-) -> Primitive:
+def named(cls: type[Handle], kept: tuple[Any, ...], name: str, identity: tuple[int, int]) -> Handle:
     self = cls.__new__(cls)
     # Whose it may be was decided where the handle came from; identity says it is that one.
     self._attach_named(name, _arguments.OWNER_ANY, 1.0)
@@ -45,7 +44,7 @@ def placed(cls: type[Primitive], kept: tuple[Any, ...], segment: Segment, offset
     return self
 
 
-def anonymous(cls: type[Primitive], kept: tuple[Any, ...], fd: int) -> Primitive:
+def anonymous(cls: type[Handle], kept: tuple[Any, ...], fd: int) -> Handle:
     self = cls.__new__(cls)
     what = cls._called(None)
     try:
@@ -57,7 +56,7 @@ def anonymous(cls: type[Primitive], kept: tuple[Any, ...], fd: int) -> Primitive
     return self
 
 
-def passed(cls: type[Primitive], kept: tuple[Any, ...], passed: Any) -> Primitive:
+def passed(cls: type[Handle], kept: tuple[Any, ...], passed: Any) -> Handle:
     fd = passed.detach()
     try:
         return anonymous(cls, kept, fd)

@@ -6,7 +6,8 @@ import threading
 
 from isthmus import _arguments, _primitive
 from isthmus._core import sync
-from isthmus._plan import PARTICIPANTS, PERMITS_MAX, Plan, Settings
+from isthmus._origin import PARTICIPANTS
+from isthmus._plan import PERMITS_MAX, Plan, Settings
 from isthmus._primitive import Primitive
 from isthmus.errors import IsthmusError
 from isthmus.participant import Participant

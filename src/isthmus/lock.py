@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from isthmus import _primitive
 from isthmus._core import sync
-from isthmus._plan import PARTICIPANTS, Plan, Settings
+from isthmus._origin import PARTICIPANTS
+from isthmus._plan import Plan, Settings
 from isthmus._primitive import Primitive
 from isthmus.participant import Participant
 

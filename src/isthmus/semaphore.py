@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from isthmus import _arguments, _primitive
 from isthmus._core import sync
-from isthmus._plan import PARTICIPANTS, PERMITS_MAX, ROBUST, Plan, Settings
+from isthmus._origin import PARTICIPANTS
+from isthmus._plan import PERMITS_MAX, ROBUST, Plan, Settings
 from isthmus._primitive import Primitive
 from isthmus.errors import ArgumentError, UnsupportedError
 from isthmus.participant import Participant

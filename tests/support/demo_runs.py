@@ -15,8 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from isthmus import Segment
-from isthmus.demo.transfer import Transfer
+from isthmus import Queue, _reopen
 
 PATIENCE = 60.0
 # Whatever the surroundings say about colour and size is none of the tests' business.
@@ -25,7 +24,7 @@ ENVIRONMENT = {
     for key, value in os.environ.items()
     if key not in {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TTY_COMPATIBLE"}
 } | {"TERM": "xterm"}
-_ROLES = re.compile(r"producer (\d+), consumer (\d+), monitor (\d+)")
+_ROLES = re.compile(r"producer (\d+), consumers? (.*?), monitor (\d+)")
 
 
 def command(*arguments: object, flags: tuple[str, ...] = ()) -> list[str]:
@@ -73,6 +72,7 @@ class DemoRun:
             start_new_session=True,
         )
         self.pids = {"supervisor": self.process.pid}
+        self.consumers: list[int] = []
         self._watched = {self.process.pid: os.pidfd_open(self.process.pid)}
         self.output = ""
         self._watchdog = threading.Timer(PATIENCE, self.process.kill)
@@ -83,26 +83,46 @@ class DemoRun:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output += line
-            if match := _ROLES.search(line):
-                roles = zip(("producer", "consumer", "monitor"), match.groups(), strict=True)
-                self.pids |= {role: int(pid) for role, pid in roles}
-                for role in ("producer", "consumer", "monitor"):
-                    self._watched[self.pids[role]] = os.pidfd_open(self.pids[role])
+            if line.strip().startswith("meet  "):
+                self._meet()
             if line.strip().startswith(f"{verb}  "):
                 return
         raise AssertionError(f"it ended: {self.output}{self.finish()[1]}")
 
-    def transfer(self) -> Transfer:
-        """The segment, which has no name any more, through the eyes of the consumer."""
+    def _meet(self) -> None:
+        """Those that it has told of: the first consumer is "consumer", all are in `consumers`."""
+        match = _ROLES.search(told(self.output, "start"))
+        assert match, self.output
+        self.consumers = [int(pid) for pid in re.findall(r"\d+", match[2])]
+        self.pids["producer"], self.pids["monitor"] = int(match[1]), int(match[3])
+        self.pids["consumer"] = self.consumers[0]
+        for pid in (self.pids["producer"], *self.consumers, self.pids["monitor"]):
+            self._watched[pid] = os.pidfd_open(pid)
+
+    def jobs(self) -> Queue:
+        """The queue, which has no name any more, as the first consumer has it."""
         directory = Path(f"/proc/{self.pids['consumer']}/fd")
         for path in directory.iterdir():
-            if "isthmus-demo" in os.readlink(path):
-                fd = os.open(path, os.O_RDONLY)
+            if "-jobs" in os.readlink(path):
+                fd = os.open(path, os.O_RDWR)
                 try:
-                    return Transfer(Segment.from_fd(fd))
+                    queue = _reopen.anonymous(Queue, (None, None), fd)
                 finally:
                     os.close(fd)
-        raise AssertionError("the consumer has no segment")
+                assert isinstance(queue, Queue)
+                return queue
+        raise AssertionError("the consumer has no queue")
+
+    def under_way(self) -> Queue:
+        """Wait until a chunk has been done."""
+        jobs = self.jobs()
+
+        def done() -> bool:
+            facts = jobs.stats()
+            return facts.put > facts.ready + facts.leased
+
+        until(done)
+        return jobs
 
     def kill(self, role: str, number: int = signal.SIGKILL) -> None:
         os.kill(self.pids[role], number)

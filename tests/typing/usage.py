@@ -15,12 +15,18 @@ from isthmus import (
     BoundedSemaphore,
     Condition,
     Event,
+    Lease,
     Lock,
+    Member,
     Participant,
+    Publisher,
+    Queue,
     RLock,
     RWLock,
     Segment,
     Semaphore,
+    Subscriber,
+    Topic,
     posix,
     sysv,
 )
@@ -101,6 +107,67 @@ def friends(lock: Lock) -> None:
     assert_type(number.add(1), int)
     assert_type(number.compare_exchange(1, 2), bool)
     assert_type(number.wait_while(5, timeout=None), bool)
+
+
+def topics() -> None:
+    with Publisher("name", capacity="16 MiB", overflow="overwrite", participants=4) as pub:
+        assert_type(pub, Publisher)
+        pub.publish({"any": "object"}, timeout=1)
+        pub.publish_many([1, b"2"])
+        with pub.loan((3, 4), "f8", order="F", timeout=1) as array:
+            assert_type(array, np.ndarray[Any, Any])
+        with pub.loan(1000) as memory:
+            assert_type(memory, memoryview)
+        assert_type(pub.subscriber(start=5), Subscriber)
+        assert_type(pub.stats().published, int)
+        assert_type(pub.subscribers()[0].lag, int)
+    with Subscriber("name", start="oldest", timeout=1, allow_pickle=True) as sub:
+        assert_type(sub, Subscriber)
+        assert_type(sub.recv_many(3, timeout=None), list[Any])
+        assert_type((sub.lag, sub.missed, sub.timeout), tuple[int, int, float | None])
+        sub.recv(), sub.recv(1)
+        with sub.view(timeout=0.5) as frame:
+            frame.sum()
+        for value in sub:
+            print(value)
+        assert_type(sub.publisher(overflow="error"), Publisher)
+    assert_type(Publisher.create("name", mode=0o640), Publisher)
+    assert_type(Subscriber.attach("name", owner="any"), Subscriber)
+    assert_type(Topic("name").publishers(), list[Member])
+
+
+def waiting(lock: Lock, event: Event, sock: socket.socket) -> None:
+    assert_type(isthmus.wait([lock, lock], timeout=1), list[Lock])
+    things: list[Lock | Event | socket.socket | int] = [lock, event, sock, 3]
+    assert_type(isthmus.wait(things), list[Lock | Event | socket.socket | int])
+    isthmus.wait((lock, event, sock, 3), timeout=None)
+
+
+def queues() -> None:
+    q = Queue("name", capacity="16 MiB", maxsize=5, max_attempts=3, allow_pickle=False)
+    q.put({"any": "object"}, block=True, timeout=0.5)
+    q.put_many(iter([b"1", "2"]), timeout=None)
+    assert_type(q.get(), Any)
+    assert_type(q.get_many(5, timeout=1), list[Any])
+    with q.lease(timeout=1) as job:
+        assert_type(job, Lease)
+        assert_type(job.attempt, int)
+    for message in q:
+        assert_type(message, Any)
+    assert_type(q.join(timeout=1), bool)
+    assert_type(q.stats().ready, int)
+    assert_type(q.max_attempts, int | None)
+    for aside in q.aside():
+        aside.put_back(timeout=1)
+    assert_type(q.consumers(), list[Member])
+    with Queue.create("name", mode=0o640) as created, Queue.attach("name", owner="any"):
+        assert_type(created, Queue)
+    try:
+        q.put(b"", block=False)
+    except isthmus.Full as full:
+        assert_type(full.done, int)
+    except isthmus.MessageTooLargeError as error:
+        assert_type(error.capacity, int)
 
 
 def errors() -> None:

@@ -38,6 +38,7 @@ def isthmus_command(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["--slots", "0"], "not in the range"),
         (["--slots", "5000"], "not in the range"),
         (["--slots", "some"], "not a valid integer"),
+        (["--consumers", "0"], "not in the range"),
         (["--rate", "0"], "size must be at least 1"),
         (["--name", ""], "name is empty"),
         (["--name", "a/b"], "slash inside"),

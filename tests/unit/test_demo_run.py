@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from demo_runs import ENVIRONMENT, PATIENCE, DemoRun, command, demo, told, until
+from demo_runs import ENVIRONMENT, PATIENCE, DemoRun, command, demo, told
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def test_without_options_it_does_all_of_it(name: str) -> None:
     steps = ["create", "map", "fork", "wait", "child wrote 0xdbeebee", "unmap", "unlink"]
     found = [line if line.startswith("child") else line.split()[0] for line in lines[1:8]]
     assert found == steps
-    for medium in ("shared memory", "pipe", "file"):
+    for medium in ("topic", "queue", "pipe", "file"):
         row = next(line for line in lines if re.match(rf"  {medium}  ", line))
         assert len(re.findall(r"[\d.]+ m?s", row)) == 2, row
     # Plain text: nothing for a terminal, nothing to be cut off, no blanks at the end.
@@ -157,10 +157,9 @@ def test_a_file_that_changes_is_called_that(size: int, tmp_path: Path, name: str
     path.write_bytes(bytes(300_000))
     with DemoRun("--input", path, "--name", name, "--rate", "500 kB") as run:
         run.read_until("go")
-        transfer = run.transfer()
-        until(lambda: transfer.consumer.bytes)
-        os.truncate(path, size)
-        code, output, messages = run.finish()
+        with run.under_way():
+            os.truncate(path, size)
+            code, output, messages = run.finish()
     assert (code, messages) == (0, "")
     assert f"it had 300000 bytes, now it has {size}" in told(output, "note")
     assert "exactly the bytes" in told(output, "check")

@@ -16,12 +16,20 @@
 #include <Python.h>
 #include <isthmus/isthmus.h>
 #include <primitive.h>
+#include <stddef.h>
 
 struct isthmus_handle {
-    struct isthmus_primitive primitive;
+    union {
+        struct isthmus_primitive primitive;
+        struct isthmus_ring ring; /* which begins with a primitive */
+    };
+    void (*close)(struct isthmus_handle *);
     struct isthmus_handle *previous, *next; /* among those that are open */
     int users;                              /* calls in this process that may be waiting */
+    int views;                              /* objects that refer to its memory */
 };
+
+_Static_assert(offsetof(struct isthmus_ring, primitive) == 0, "a ring begins with its primitive");
 
 static struct isthmus_handle isthmus_handles = {
     .previous = &isthmus_handles,
@@ -40,17 +48,18 @@ static PyMutex isthmus_handles_mutex;
 #endif
 
 /* A closed one: every operation of the core answers -EBADF. NULL: no memory. */
-static struct isthmus_handle *isthmus_handle_new(void)
+static struct isthmus_handle *isthmus_handle_new(void (*close)(struct isthmus_handle *))
 {
     struct isthmus_handle *handle = PyMem_RawCalloc(1, sizeof *handle);
     if (handle) {
+        handle->close = close;
         handle->primitive.fd = handle->primitive.fork_fd = -1;
         handle->primitive.slot = -1;
     }
     return handle;
 }
 
-/* Its primitive has been opened. */
+/* What is in it has been opened. */
 static void isthmus_handle_open(struct isthmus_handle *handle)
 {
     ISTHMUS_HANDLES_LOCK();
@@ -70,7 +79,7 @@ static void isthmus_handle_close(struct isthmus_handle *handle)
     handle->next->previous = handle->previous;
     handle->previous = handle->next = NULL;
     ISTHMUS_HANDLES_UNLOCK();
-    isthmus_primitive_close(&handle->primitive);
+    handle->close(handle);
 }
 
 static void isthmus_handle_free(struct isthmus_handle *handle)
@@ -113,13 +122,14 @@ static void isthmus_handles_after_fork(int in_child)
  * End the participation of every handle that is still open, so that the last process to do
  * so removes the object. A daemon thread may be waiting on one, in the core, and will be for
  * as long as this process lives, or get what it waits for: its handle keeps its memory, and its
- * place among the participants, which must not become another's before that thread is gone.
+ * place among the participants, which must not become another's before that thread is gone. The
+ * same goes for one whose memory something still refers to.
  */
 static void isthmus_handles_close_all(void)
 {
     while (isthmus_handles.next != &isthmus_handles) {
         struct isthmus_handle *each = isthmus_handles.next;
-        if (each->users == 0) {
+        if (each->users == 0 && each->views == 0) {
             isthmus_handle_close(each);
             continue;
         }

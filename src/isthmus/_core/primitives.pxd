@@ -64,6 +64,8 @@ cdef extern from "isthmus/isthmus.h" nogil:
         uint32_t spin_ns
         uint32_t spin_now_ns
         int fd
+        uint32_t pid
+        char path[288]
 
     size_t isthmus_primitive_size(uint32_t kind, uint32_t participants)
     int isthmus_primitive_create(isthmus_primitive *primitive, const char *name,
@@ -78,6 +80,7 @@ cdef extern from "isthmus/isthmus.h" nogil:
                                 uint64_t offset, const isthmus_primitive_plan *plan)
     int isthmus_primitive_find(isthmus_primitive *primitive, void *data, size_t size, int fd,
                                uint64_t offset, uint32_t kind)
+    void isthmus_primitive_close(isthmus_primitive *primitive)
     int isthmus_primitive_unlink(const isthmus_primitive *primitive)
     int isthmus_primitive_join(isthmus_primitive *primitive)
     uint64_t isthmus_deadline_after(int64_t nanoseconds)
@@ -167,7 +170,7 @@ cdef extern from "handle.h" nogil:
         isthmus_primitive primitive
         int users
 
-    isthmus_handle *isthmus_handle_new()
+    isthmus_handle *isthmus_handle_new(void (*close)(isthmus_handle *) noexcept)
     void isthmus_handle_open(isthmus_handle *handle)
     void isthmus_handle_close(isthmus_handle *handle)
     void isthmus_handle_free(isthmus_handle *handle)

@@ -31,6 +31,7 @@ cdef extern from *:
     int EOWNERDEAD
 
 
+include "handles.pxi"
 include "sync_primitive.pxi"
 include "sync_lock.pxi"
 include "sync_semaphore.pxi"

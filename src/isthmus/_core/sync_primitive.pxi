@@ -2,46 +2,8 @@
 
 ctypedef int (*Operation)(isthmus_primitive *, uint64_t) noexcept nogil
 
-# How long to sleep before looking whether a signal handler has to run. A signal ends the sleep
-# of the thread that the kernel gives it to, which need not be the main one, where handlers run.
-# Four slices of the core's, so that nothing is awake more often than the core is.
-cdef uint64_t CHUNK = 48_000_000
-
-
-cdef extern from *:
-    """
-    /* The same method, as one of `type`'s own. */
-    static PyObject *isthmus_own_method(PyTypeObject *type, PyObject *descriptor)
-    {
-        return PyDescr_NewMethod(type, ((PyMethodDescrObject *)descriptor)->d_method);
-    }
-    """
-    object isthmus_own_method(type cls, object descriptor)
-
-
-cdef uint64_t deadline_of(object timeout) except? 0:
-    """The deadline of a wait: None is never, zero and less is at once (0)."""
-    cdef double seconds
-    if timeout is None:
-        return ISTHMUS_FOREVER
-    from isthmus import _arguments
-    seconds = _arguments.timeout(timeout)
-    if seconds <= 0:
-        return 0
-    if seconds >= 9e9:  # nearly what 64 bits of nanoseconds can hold
-        return ISTHMUS_FOREVER
-    return isthmus_deadline_after(<int64_t>(seconds * 1e9))
-
-
-cdef inline uint64_t next_stop(uint64_t deadline) noexcept nogil:
-    cdef uint64_t stop = isthmus_deadline_after(CHUNK)
-    return stop if stop < deadline else deadline
-
-
-cdef int opened(int result) except -1:
-    if result < 0:
-        raise OSError(-result, _os.strerror(-result))
-    return 0
+cdef void close_primitive(isthmus_handle *handle) noexcept nogil:
+    isthmus_primitive_close(&handle.primitive)
 
 
 cdef isthmus_primitive_plan plan_of(tuple plan) except *:
@@ -70,7 +32,7 @@ cdef class Primitive:
     cdef object __weakref__
 
     def __cinit__(self):
-        self.handle = isthmus_handle_new()
+        self.handle = isthmus_handle_new(close_primitive)
         if self.handle is NULL:
             raise MemoryError()
         self.core = &self.handle.primitive
@@ -298,6 +260,19 @@ cdef class Primitive:
             return None
         raise self.failed(result)
 
+    def _borrow(self):
+        """Where it is, for a wait over several things: it cannot be closed before `_restore`."""
+        self.enter()
+        try:
+            self.join()
+        except BaseException:
+            self.leave()
+            raise
+        return <uintptr_t>self.core
+
+    def _restore(self):
+        self.leave()
+
     # ---- Who takes part ------------------------------------------------------------
 
     def _owner(self):
@@ -326,24 +301,10 @@ cdef class Primitive:
 
 
 def own_methods(cls):
-    """Give a class that inherits methods written here the same ones as its own.
-
-    The interpreter has a quick way to call a method of an object whose type is exactly the
-    one that defines it: such a call takes half of the time.
-    """
-    for base in cls.__mro__[1:]:
-        for name, member in base.__dict__.items():
-            # Unless something in between overrides it.
-            if type(member) is type(str.join) and getattr(cls, name) is member:
-                if issubclass(member.__objclass__, Primitive):
-                    setattr(cls, name, isthmus_own_method(cls, member))
+    """Give a class that inherits methods written here the same ones as its own."""
+    own_methods_of(cls, Primitive)
 
 
 cdef object no_timeout():
     from isthmus.errors import ArgumentError
     return ArgumentError("a timeout for an acquire that does not block: leave one of them out")
-
-
-cdef tuple participant_facts(const isthmus_participant *found):
-    return (found.pid, found.pid_namespace, found.tid, found.since_ns, found.share, found.waiting,
-            found.alive != 0)
