@@ -7,9 +7,9 @@ from rich.console import Console
 
 from isthmus.cli.parameters import PosixName, Size
 from isthmus.demo.errors import DemoError
+from isthmus.demo.meeting import SLOT_MIN, SLOTS_MAX, slot_size
 from isthmus.demo.program import Options, run
 from isthmus.demo.source import Source, default_path
-from isthmus.demo.transfer import SLOT_MIN, SLOTS_MAX, slot_size
 
 
 @click.command(
@@ -26,7 +26,7 @@ from isthmus.demo.transfer import SLOT_MIN, SLOTS_MAX, slot_size
     default="4 MiB",
     show_default=True,
     metavar="SIZE",
-    help="Size of the shared memory that the file goes through.",
+    help="Shared memory for the queue that the file goes through; a power of two, or rounded up.",
 )
 @click.option(
     "--slots",
@@ -34,7 +34,15 @@ from isthmus.demo.transfer import SLOT_MIN, SLOTS_MAX, slot_size
     default=8,
     show_default=True,
     metavar="N",
-    help="Into how many slots it is divided: the producer fills one, the consumer empties another.",
+    help="How many chunks of the file have room in it at once.",
+)
+@click.option(
+    "--consumers",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="How many processes work on the chunks.",
 )
 @click.option(
     "--rate",
@@ -52,12 +60,13 @@ from isthmus.demo.transfer import SLOT_MIN, SLOTS_MAX, slot_size
 @click.option(
     "--compare/--no-compare",
     default=True,
-    help="Time the same transfer through a pipe and through a file, too.  [default: compare]",
+    help="Time the same transfer through a topic, a queue, a pipe and a file.  [default: compare]",
 )
 def command(
     path: str | None,
     segment_size: int,
     slots: int,
+    consumers: int,
     rate: int | None,
     name: str,
     compare: bool,
@@ -65,9 +74,10 @@ def command(
     """Show what shared memory is for, step by step.
 
     First the classic sample: a parent and a child share one page, the child writes a number into
-    it, the parent reads it. Then a real transfer: a producer streams a file through a segment to
-    a consumer that hashes it and counts its bytes, while a monitor watches both in the same
-    segment and draws a bar. In the end, the time is shown beside that of a pipe and a file.
+    it, the parent reads it. Then a real transfer: a producer puts a file into a queue, chunk by
+    chunk, consumers hash them and count their bytes, and a monitor subscribes to a topic and
+    draws a bar. What a consumer works on when it is killed goes to another one. In the end, the
+    time of such a transfer is shown beside that of a pipe and a file.
 
     \b
     Examples:
@@ -86,4 +96,5 @@ def command(
     except DemoError as error:
         raise click.BadParameter(str(error), param_hint="'--input'") from None
     with source:
-        run(source, Options(name, segment_size, slots, rate, compare), Console(highlight=False))
+        options = Options(name, segment_size, slots, consumers, rate, compare)
+        run(source, options, Console(highlight=False))

@@ -1,4 +1,4 @@
-"""The same transfer through shared memory, a pipe and a file, timed.
+"""The same transfer through a queue, a topic, a pipe and a file, timed.
 
 The same two processes, the same chunks, the same work at both ends; only the way between them
 is another. Each is measured with the whole work (sha256 at both ends, a histogram) and bare
@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MEDIA = ("shared memory", "pipe", "file")
+MEDIA = ("topic", "queue", "pipe", "file")
 # What is compared of a larger file: enough for steady figures, not too much for a disk.
 LIMIT = 256 << 20
 # The median of so many rounds, fewer if they take long.
@@ -35,13 +35,13 @@ _WORK = ("analysis", "bare")
 class Measurement:
     """Medians, in seconds, of one medium; or why there are none.
 
-    `sha256` is what has come through every time, None if that was not always the same.
+    `digest` is of what has come through every time, None if that was not always the same.
     """
 
     medium: str
     analysis: float = 0.0
     bare: float = 0.0
-    sha256: str | None = None
+    digest: str | None = None
     failure: str | None = None
 
 
@@ -58,18 +58,18 @@ class _Contestant:
         result = self.session.run(work)
         self._times[work].append(result.seconds)
         if work == "analysis":
-            self._digests |= {result.sent_sha256, result.received_sha256}
+            self._digests |= {result.digest, result.digest if result.sound else "other"}
 
     def drop(self) -> None:
         self._stack.close()
 
     def measurement(self) -> Measurement:
         analysis, bare = (statistics.median(self._times[work]) for work in _WORK)
-        sha256 = self._digests.pop() if len(self._digests) == 1 else None
-        return Measurement(self.medium, analysis, bare, sha256)
+        digest = self._digests.pop() if len(self._digests) == 1 else None
+        return Measurement(self.medium, analysis, bare, digest)
 
 
-def compare(fd: int, total: int, slots: int, slot_size: int) -> list[Measurement]:
+def compare(fd: int, total: int, size: int, capacity: int) -> list[Measurement]:
     """Measure all media, which take turns: what disturbs one disturbs the others as well.
 
     Raises RoleLost if a process is killed. A medium that fails by itself, because of a full
@@ -81,8 +81,8 @@ def compare(fd: int, total: int, slots: int, slot_size: int) -> list[Measurement
         for medium in MEDIA:
             own = stack.enter_context(ExitStack())
             with _noting(medium, failures):
-                session = own.enter_context(_session(medium, fd, total, slots, slot_size))
-                contestants[medium] = _Contestant(medium, own, session)
+                roles = own.enter_context(session(medium, fd, total, size, capacity))
+                contestants[medium] = _Contestant(medium, own, roles)
         for work in _WORK:
             start = time.monotonic()
             for done in range(_ROUNDS):
@@ -114,7 +114,8 @@ def _noting(medium: str, failures: dict[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _session(medium: str, fd: int, total: int, slots: int, slot_size: int) -> Iterator[Session]:
+def session(medium: str, fd: int, total: int, size: int, capacity: int) -> Iterator[Session]:
+    """The roles, with this way between them."""
     with ExitStack() as stack, ExitStack() as opening:
         ends: list[list[tuple[str, int]]] = [[], []]
         if medium == "pipe":
@@ -123,16 +124,15 @@ def _session(medium: str, fd: int, total: int, slots: int, slot_size: int) -> It
             opening.callback(os.close, inlet)
             opening.callback(os.close, outlet)
             with suppress(OSError, AttributeError):
-                fcntl.fcntl(outlet, fcntl.F_SETPIPE_SZ, slot_size)
+                fcntl.fcntl(outlet, fcntl.F_SETPIPE_SZ, size)
             ends = [[("--pipe-fd", outlet)], [("--pipe-fd", inlet)]]
         elif medium == "file":
             file = stack.enter_context(tempfile.TemporaryFile())
             ends = [[("--file-fd", file.fileno())]] * 2
         else:
-            assert medium == "shared memory"
-        # The other media need the accounts in the segment only.
-        slots = slots if medium == "shared memory" else 0
-        session = Session(fd, total, slots, slot_size, producer=ends[0], consumer=ends[1])
-        stack.enter_context(session)
+            ends = [[("--topic", int(medium == "topic"))]] * 2
+        roles = stack.enter_context(
+            Session(fd, total, size, capacity, producer=ends[0], consumer=ends[1])
+        )
         opening.close()
-        yield session
+        yield roles

@@ -1,4 +1,4 @@
-"""The consumer: hashes and counts the bytes where they lie.
+"""The consumer: hashes and counts the bytes, chunk by chunk. There may be several.
 
 A process of its own, started by the supervisor: ``python -m isthmus.demo.consumer``.
 """
@@ -6,91 +6,84 @@ A process of its own, started by the supervisor: ``python -m isthmus.demo.consum
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 
 import numpy as np
 
-from isthmus.demo.media import FileInlet, Inlet, PipeInlet, SegmentInlet
+from isthmus import Queue, Subscriber
+from isthmus.demo.media import Patience, from_file, from_pipe, from_queue, from_topic
+from isthmus.demo.meeting import names
 from isthmus.demo.role import Role
+from isthmus.demo.tally import Chunk
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from isthmus.demo.role import Lifeline
-    from isthmus.demo.transfer import Account, Transfer, Turns
-
-# bincount makes an integer of 8 bytes out of each byte; so much of the file at a time.
+# bincount makes an integer of 8 bytes out of each byte; so much of a chunk at a time.
 _COUNTED = 64 * 1024
 _CACHE_LINE = 64
 
 
-class Analysis:
-    """sha256 and how often each byte value comes, of what is fed chunk by chunk.
+def analysed(data: memoryview, number: int, attempt: int) -> Chunk:
+    """sha256 of a chunk, and how often each byte value comes.
 
-    >>> analysis = Analysis()
-    >>> analysis.feed(b"abca")
-    >>> analysis.histogram[[97, 98, 99, 100]].tolist()
+    >>> chunk = analysed(memoryview(b"abca"), 0, 1)
+    >>> np.frombuffer(chunk.histogram, np.int64)[[97, 98, 99, 100]].tolist()
     [2, 1, 1, 0]
-    >>> analysis.sha256.hexdigest()[:16]
+    >>> chunk.sha256.hex()[:16]
     '5c3f67b7fa84dfbe'
     """
-
-    def __init__(self) -> None:
-        self.sha256 = hashlib.sha256()
-        self.histogram = np.zeros(256, np.int64)
-
-    def feed(self, chunk: memoryview | bytes) -> None:
-        self.sha256.update(chunk)
-        values = np.frombuffer(chunk, np.uint8)
-        for start in range(0, len(values), _COUNTED):
-            self.histogram += np.bincount(values[start : start + _COUNTED], minlength=256)
+    histogram = np.zeros(256, np.int64)
+    values = np.frombuffer(data, np.uint8)
+    for start in range(0, len(values), _COUNTED):
+        histogram += np.bincount(values[start : start + _COUNTED], minlength=256)
+    digest = hashlib.sha256(data).digest()
+    return Chunk(number, len(data), digest, os.getpid(), attempt, histogram.tobytes())
 
 
-def touch(chunk: memoryview | bytes) -> None:
+def touch(data: memoryview) -> None:
     """The least that a receiver does: load every cache line once."""
-    np.frombuffer(chunk, np.uint8)[::_CACHE_LINE].max(initial=0)
-
-
-def consume(
-    inlet: Inlet,
-    work: Callable[[memoryview], None],
-    account: Account,
-    lifeline: Lifeline,
-) -> None:
-    """Do `work` on each chunk until the end comes."""
-    while chunk := inlet.receive():
-        work(chunk)
-        account.moved(len(chunk))
-        inlet.release()
-        lifeline.check()
-    inlet.release()
+    np.frombuffer(data, np.uint8)[::_CACHE_LINE].max(initial=0)
 
 
 def main() -> None:
-    role = Role("consumer", "--pipe-fd", "--file-fd")
-    options = role.options
+    role = Role("consumer", "--size", "--pipe-fd", "--file-fd", "--topic")
+    options, lifeline = role.options, role.lifeline
+    patience, telling = Patience(lifeline), Patience(lifeline)
 
-    def inlet(transfer: Transfer, turns: Turns) -> Inlet:
+    def join(session: str) -> tuple[Queue, Queue, Subscriber | None]:
+        called = names(session)
+        frames = Subscriber.attach(called["frames"]) if options.topic else None
+        return Queue.attach(called["jobs"]), Queue.attach(called["results"]), frames
+
+    def run(
+        joined: tuple[Queue, Queue, Subscriber | None], work: str, first: int
+    ) -> dict[str, int]:
+        jobs, results, frames = joined
+        done = {"bytes": 0, "chunks": 0, "end": 0}
+        patience.waits = 0
+
+        def each(data: memoryview, number: int, attempt: int) -> None:
+            if work != "bare":
+                chunk = analysed(data, number, attempt)
+                # Before the job is acknowledged: it is done when its result is in.
+                telling.until(lambda timeout: results.put(chunk, timeout=timeout))
+            else:
+                touch(data)
+            done["bytes"] += len(data)
+            done["chunks"] += 1
+            done["end"] = time.monotonic_ns()
+            lifeline.check()
+
         if options.pipe_fd is not None:
-            return PipeInlet(options.pipe_fd, transfer, role.lifeline)
-        if options.file_fd is not None:
-            return FileInlet(options.file_fd, transfer, turns, role.lifeline)
-        return SegmentInlet(transfer, turns, role.lifeline)
+            from_pipe(options.pipe_fd, options.size, patience, each, first)
+        elif options.file_fd is not None:
+            from_file(options.file_fd, options.size, jobs, patience, each, first)
+        elif frames is not None:
+            from_topic(frames, patience, each, first)
+        else:
+            from_queue(jobs, patience, each)
+        return {**done, "waits": patience.waits}
 
-    def run(transfer: Transfer, turns: Turns | None, work: str) -> None:
-        assert turns is not None
-        account = transfer.consumer
-        account.open()
-        analysis = Analysis()
-        feed = analysis.feed if work == "analysis" else touch
-        consume(inlet(transfer, turns), feed, account, role.lifeline)
-        account.sign(analysis.sha256.digest())
-        for value, count in enumerate(analysis.histogram.tolist()):
-            transfer.histogram[value] = count
-        account.stamp(time.monotonic_ns())
-
-    role.serve(run)
+    role.serve(join, run)
 
 
 if __name__ == "__main__":

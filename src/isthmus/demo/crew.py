@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
-import selectors
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
 
+import isthmus
 from isthmus.demo.errors import RoleLost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
 # How long the monitor may take for its last frame. Then it hangs, and is ended.
 _LAST_FRAME = 1.0
@@ -34,24 +36,30 @@ def uninterrupted() -> Iterator[None]:
 
 
 class Member:
-    """One role: its process, and the pipe that its answers come through."""
+    """One process: its role, and the pipe that its answers come through."""
 
     def __init__(self, role: str, process: subprocess.Popen[bytes], answers: int) -> None:
         self.role = role
         self.process = process
         self.answers = answers
         self.received = b""
-        self.said: set[str] = set()
+        self.said: dict[str, Any] = {}
 
     @property
     def pid(self) -> int:
         return self.process.pid
 
+    def fileno(self) -> int:
+        """To be waited for."""
+        return self.answers
+
     def listen(self) -> bool:
         """Take in what it has answered; False if that was its end."""
         received = os.read(self.answers, 4096)
         *lines, self.received = (self.received + received).split(b"\n")
-        self.said.update(line.decode() for line in lines)
+        for line in lines:
+            answer, _, facts = line.decode().partition(" ")
+            self.said[answer] = json.loads(facts)
         return bool(received)
 
     def ends_within(self, seconds: float) -> bool:
@@ -65,7 +73,7 @@ class Member:
     def lost(self) -> RoleLost:
         """Why it is gone. Its pipe has closed, so it is dead or about to be."""
         status = self.process.wait()
-        reason = next((word[7:] for word in self.said if word.startswith("failed ")), None)
+        reason = self.said.get("failed", {}).get("reason")
         return RoleLost(self.role, self.pid, status, reason)
 
 
@@ -74,14 +82,18 @@ class Crew:
 
     Args:
         session: the name that all of them get.
-        on_loss: called when the monitor, which is not needed, has ended before its time.
+        on_loss: called when one has ended before its time without which it goes on: the
+            monitor, or a consumer that is not the last one.
     """
 
     def __init__(self, session: str, on_loss: Callable[[RoleLost], None]) -> None:
         self._session = session
         self._on_loss = on_loss
-        self._selector = selectors.DefaultSelector()
-        self.members: dict[str, Member] = {}
+        self.members: list[Member] = []
+
+    def having(self, *roles: str) -> list[Member]:
+        """Those that are there; of these roles, if any are given."""
+        return [one for one in self.members if not roles or one.role in roles]
 
     def start(self, role: str, *options: tuple[str, int]) -> None:
         """Start a role; options whose names end in ``-fd`` hand over that descriptor."""
@@ -106,71 +118,61 @@ class Crew:
                 raise
             finally:
                 os.close(theirs)
-            self.members[role] = Member(role, process, answers)
-            self._selector.register(answers, selectors.EVENT_READ, role)
+            self.members.append(Member(role, process, answers))
 
-    def tell(self, order: str, roles: Iterable[str] | None = None) -> None:
+    def tell(self, order: str, *roles: str) -> None:
         """Give an order; to those that are there."""
-        for role in list(self.members) if roles is None else roles:
-            member = self.members.get(role)
-            if member is not None:
-                assert member.process.stdin is not None
-                # One that has died is noticed by the end of its answers.
-                with suppress(BrokenPipeError):
-                    os.write(member.process.stdin.fileno(), order.encode() + b"\n")
+        for member in self.having(*roles):
+            assert member.process.stdin is not None
+            # One that has died is noticed by the end of its answers.
+            with suppress(BrokenPipeError):
+                os.write(member.process.stdin.fileno(), order.encode() + b"\n")
 
-    def hear(self, answer: str, roles: Iterable[str] | None = None) -> None:
-        """Wait until each has given `answer`. Raises RoleLost if one that is needed ends."""
-        wanted = set(self.members if roles is None else roles)
-        while missing := {
-            role for role in wanted & set(self.members) if answer not in self.members[role].said
-        }:
-            del missing
-            ended = [
-                member
-                for key, _ in self._selector.select()
-                if not (member := self.members[key.data]).listen()
-            ]
-            lost = [self._take_off(member) for member in ended]
-            # If the monitor and another one have ended, the other one is what counts.
-            for error in sorted(lost, key=lambda error: error.role != "monitor"):
-                if error.role != "monitor":
-                    raise error
-                self._on_loss(error)
-        for role in wanted & set(self.members):
-            self.members[role].said.discard(answer)
+    def hear(self, answer: str, *roles: str) -> list[Any]:
+        """Wait until each has given `answer`; what came with them."""
+        while not all(answer in member.said for member in self.having(*roles)):
+            self.attend()
+        return [member.said.pop(answer) for member in self.having(*roles)]
+
+    def attend(self, *others: isthmus.Queue) -> None:
+        """Wait until there is an answer, or one of the others is ready.
+
+        Raises RoleLost if one that is needed has ended.
+        """
+        ready = isthmus.wait([*self.members, *others])
+        ended = [one for one in self.members if one in ready and not one.listen()]
+        # If one that is not needed has ended and another one as well, the other one is what counts.
+        lost = [(self._take_off(member), member.role) for member in ended]
+        for error, role in lost:
+            if role == "producer" or not self.having("consumer"):
+                raise error
+        for error, _ in lost:
+            self._on_loss(error)
 
     def _take_off(self, member: Member) -> RoleLost:
-        del self.members[member.role]
-        self._forget(member)
-        return member.lost()
-
-    def _forget(self, member: Member) -> None:
-        self._selector.unregister(member.answers)
+        self.members.remove(member)
         os.close(member.answers)
         assert member.process.stdin is not None
         with suppress(BrokenPipeError):
             member.process.stdin.close()
+        return member.lost()
 
     def finish(self, role: str) -> None:
-        """Let a role end by itself; if it takes too long, end it."""
-        member = self.members.get(role)
-        if member is None:
-            return
-        with uninterrupted():
-            assert member.process.stdin is not None
-            member.process.stdin.close()
-            if not member.ends_within(_LAST_FRAME):
-                member.process.kill()
-            self._take_off(member)
+        """Let those of a role end by themselves; one that takes too long is ended."""
+        for member in self.having(role):
+            with uninterrupted():
+                assert member.process.stdin is not None
+                member.process.stdin.close()
+                if not member.ends_within(_LAST_FRAME):
+                    member.process.kill()
+                self._take_off(member)
 
     def dismiss(self) -> None:
-        """End all that are left, at once. Whatever they are doing, they hold nothing."""
+        """End all that are left, at once. Whatever they are doing, nobody depends on it."""
         with uninterrupted():
             # It may have hidden the cursor, and has nothing to do but to stop.
             self.finish("monitor")
-            for member in self.members.values():
+            for member in self.members:
                 member.process.kill()
-            for member in list(self.members.values()):
+            for member in list(self.members):
                 self._take_off(member)
-            self._selector.close()

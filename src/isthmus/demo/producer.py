@@ -1,4 +1,4 @@
-"""The producer: reads the file straight into what the medium gives it to fill.
+"""The producer: reads the file into what the medium gives it to fill.
 
 A process of its own, started by the supervisor: ``python -m isthmus.demo.producer``.
 """
@@ -9,12 +9,11 @@ import hashlib
 import os
 import time
 
-from isthmus.demo.media import FileOutlet, Outlet, PipeOutlet, SegmentOutlet
+from isthmus import Publisher, Queue
+from isthmus.demo.media import FileOutlet, Outlet, Patience, PipeOutlet, QueueOutlet, TopicOutlet
+from isthmus.demo.meeting import names
 from isthmus.demo.role import Lifeline, Role
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from isthmus.demo.transfer import Account, Transfer, Turns
+from isthmus.demo.tally import Chunk
 
 
 class Pace:
@@ -45,47 +44,56 @@ def read_into(fd: int, memory: memoryview, position: int) -> int:
     return done
 
 
-def produce(
-    outlet: Outlet, fd: int, total: int, account: Account, pace: Pace, *, hashing: bool
-) -> None:
-    """Send at most `total` bytes of the file, and the end."""
-    digest = hashlib.sha256()
-    while True:
-        memory = outlet.claim()
-        wanted = pace.portion(min(len(memory), total - account.bytes))
-        length = read_into(fd, memory[:wanted], account.bytes)
-        if not length:
-            break
-        if hashing:
-            digest.update(memory[:length])
-        account.moved(length)
-        outlet.commit(length)
-        pace.keep(account.bytes)
-    account.sign(digest.digest())
-    outlet.commit(0)
-
-
 def main() -> None:
-    role = Role("producer", "--input-fd", "--rate", "--pipe-fd", "--file-fd")
-    options = role.options
+    role = Role(
+        "producer", "--input-fd", "--total", "--size", "--rate", "--pipe-fd", "--file-fd", "--topic"
+    )
+    options, lifeline = role.options, role.lifeline
+    patience = Patience(lifeline)
 
-    def outlet(transfer: Transfer, turns: Turns) -> Outlet:
+    def join(session: str) -> tuple[Queue, Queue, Publisher]:
+        called = names(session)
+        jobs, results = Queue.attach(called["jobs"]), Queue.attach(called["results"])
+        return jobs, results, Publisher.attach(called["frames"])
+
+    def outlet(jobs: Queue, frames: Publisher) -> Outlet:
         if options.pipe_fd is not None:
-            return PipeOutlet(options.pipe_fd, transfer, role.lifeline)
+            return PipeOutlet(options.pipe_fd, jobs, patience)
         if options.file_fd is not None:
-            return FileOutlet(options.file_fd, transfer, turns)
-        return SegmentOutlet(transfer, turns, role.lifeline)
+            return FileOutlet(options.file_fd, jobs, patience)
+        return TopicOutlet(frames, patience) if options.topic else QueueOutlet(jobs, patience)
 
-    def run(transfer: Transfer, turns: Turns | None, work: str) -> None:
-        assert turns is not None
-        account = transfer.producer
-        account.open()
-        account.stamp(time.monotonic_ns())
-        pace = Pace(options.rate, role.lifeline)
-        way = outlet(transfer, turns)
-        produce(way, options.input_fd, transfer.total, account, pace, hashing=work == "analysis")
+    def run(joined: tuple[Queue, Queue, Publisher], work: str, first: int) -> dict[str, int]:
+        jobs, results, frames = joined
+        way, pace, whole = outlet(jobs, frames), Pace(options.rate, lifeline), hashlib.sha256()
+        telling = Patience(lifeline)
+        patience.waits = 0
+        start, moved, number = time.monotonic_ns(), 0, first
 
-    role.serve(run)
+        def fill(memory: memoryview) -> int:
+            length = read_into(options.input_fd, memory, moved)
+            if work == "transfer":
+                whole.update(memory[:length])
+            if length and work != "bare":
+                chunk = Chunk(number, length, hashlib.sha256(memory[:length]).digest())
+                telling.until(lambda timeout: results.put(chunk, timeout=timeout))
+            return length
+
+        while wanted := pace.portion(min(options.size, options.total - moved)):
+            length = way.send(wanted, fill)
+            if not length:
+                break
+            moved, number = moved + length, number + 1
+            pace.keep(moved)
+        role.answer(
+            "sent", bytes=moved, chunks=number - first, start=start, sha256=whole.hexdigest()
+        )
+        # Only the supervisor knows when all jobs are done; until then one may come back.
+        for _ in range(int(lifeline.order())):
+            way.end()
+        return {"waits": patience.waits}
+
+    role.serve(join, run)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from isthmus.demo import comparison, sample
 from isthmus.demo.errors import DemoError, RoleLost
+from isthmus.demo.meeting import capacity_of, slot_size
 from isthmus.demo.report import Report, entropy
 from isthmus.demo.source import Source
 from isthmus.demo.supervisor import Result, Session
 from isthmus.demo.text import path_text, size_text
-from isthmus.demo.transfer import slot_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Options:
     name: str
     segment_size: int
     slots: int
+    consumers: int
     rate: int | None
     compare: bool
 
@@ -38,47 +39,48 @@ def run(source: Source, options: Options, console: Console) -> None:
     sample.run(options.name, report.step, report.output)
     report.gap()
     report.heading(
-        f"A real transfer: {size_text(source.size)} through {size_text(options.segment_size)}"
+        f"A real transfer: {size_text(source.size)} through "
+        f"{size_text(capacity_of(options.segment_size))}"
     )
     report.step("input", path_text(source.path))
     result = _transfer(source, options, report, console)
     _verdict(source, result, report)
     if options.compare:
         report.gap()
-        _compare(source, options, result, report)
+        _compare(source, options, report)
 
 
 def _transfer(source: Source, options: Options, report: Report, console: Console) -> Result:
-    size = slot_size(options.segment_size, options.slots)
-
-    slots = f"{options.slots} slots" if options.slots > 1 else "one slot"
+    capacity = capacity_of(options.segment_size)
+    size = slot_size(capacity, options.slots)
 
     def on_loss(error: RoleLost) -> None:
+        goes_on = "its work, what it had begun included, goes to another one"
+        if error.role == "monitor":
+            goes_on = "the transfer goes on, without a bar"
+            if console.is_terminal:
+                # The last thing that it did may have been to hide it.
+                console.show_cursor()
         if console.is_terminal:
-            # The last thing that it did may have been to hide it.
-            console.show_cursor()
             console.print()
-        report.step("monitor", f"{error}; the transfer goes on, without a bar", style="yellow")
+        report.step("lost", f"{error}; {goes_on}", style="yellow")
 
     try:
         with Session(
             source.fd,
             source.size,
-            options.slots,
             size,
+            capacity,
+            consumers=options.consumers,
             monitor=True,
             on_loss=on_loss,
             rate=options.rate,
         ) as session:
-            report.step(
-                "start",
-                "three processes: "
-                + ", ".join(f"{role} {pid}" for role, pid in session.pids.items()),
-            )
+            report.step("start", _crew(session.pids))
             report.step(
                 "meet",
-                f"in the segment {session.name}: {slots} of {size_text(size)}; "
-                "two named semaphores count which are empty and which are filled",
+                f"in the queue {session.name}-jobs, which has room for {size_text(capacity)}, "
+                f"or {options.slots} chunks of {size_text(size)}; a topic tells the monitor",
             )
             report.step(
                 "unlink",
@@ -87,10 +89,10 @@ def _transfer(source: Source, options: Options, report: Report, console: Console
             )
             report.step(
                 "go",
-                "the producer reads the file into empty slots, the consumer hashes and counts "
-                "the bytes where they lie, the monitor looks on",
+                "the producer puts the file into the queue, chunk by chunk; a consumer leases one, "
+                "hashes and counts its bytes, and acknowledges it",
             )
-            return session.run("analysis")
+            return session.run("transfer")
     except RoleLost as error:
         if error.moved is None:
             how_far = "before the transfer began"
@@ -102,16 +104,26 @@ def _transfer(source: Source, options: Options, report: Report, console: Console
         raise DemoError(f"{error} {how_far}, {_NOTHING_LEFT}") from None
 
 
+def _crew(pids: list[tuple[str, int]]) -> str:
+    """Who is there, in words."""
+    consumers = [str(pid) for role, pid in pids if role == "consumer"]
+    *some, last = consumers
+    told = dict(pids) | {"consumer": f"{', '.join(some)} and {last}" if some else last}
+    return ", ".join(f"{role}{'s' * (' ' in str(pid))} {pid}" for role, pid in told.items())
+
+
 def _verdict(source: Source, result: Result, report: Report) -> None:
     report.summary(result)
-    report.step("sha256", f"{result.received_sha256}")
+    report.step("sha256", f"{result.sha256}")
     if not result.sound:
         raise DemoError(
-            f"the consumer got something else ({result.received} bytes, sha256 "
-            f"{result.received_sha256}) than the producer sent ({result.sent} bytes, sha256 "
-            f"{result.sent_sha256}): please report this, it must not happen"
+            f"the consumers got something else ({result.received} bytes, {result.different} chunks "
+            f"of another sha256) than the producer sent ({result.sent} bytes): please report "
+            "this, it must not happen"
         )
-    report.step("check", "the consumer has seen exactly the bytes that the producer read", "green")
+    report.step(
+        "check", "the consumers have seen exactly the bytes that the producer read", "green"
+    )
     change = source.change()
     if change is not None:
         report.step(
@@ -128,8 +140,8 @@ def _verdict(source: Source, result: Result, report: Report) -> None:
         report.content(result.histogram)
 
 
-def _compare(source: Source, options: Options, result: Result, report: Report) -> None:
-    report.heading("The same transfer through a pipe and through a file")
+def _compare(source: Source, options: Options, report: Report) -> None:
+    report.heading("The same transfer through a topic, a queue, a pipe and a file")
     if not source.size:
         report.step("skip", "an empty file has nothing to compare")
         return
@@ -138,25 +150,24 @@ def _compare(source: Source, options: Options, result: Result, report: Report) -
         return
     total = min(source.size, comparison.LIMIT)
     part = "" if total == source.size else f" of the first {size_text(total)}"
-    chunk = slot_size(options.segment_size, options.slots)
+    capacity = capacity_of(options.segment_size)
+    chunk = slot_size(capacity, options.slots)
     report.step(
         "measure",
-        f"medians{part}, in chunks of {size_text(chunk)}, the same two processes with the same "
-        "work; bare: without hashing and counting",
+        f"medians{part}, in chunks of {size_text(chunk)}, one producer and one consumer with the "
+        "same work; bare: without hashing and counting",
     )
     try:
-        measurements = comparison.compare(source.fd, total, options.slots, chunk)
+        measurements = comparison.compare(source.fd, total, chunk, capacity)
     except RoleLost as error:
-        raise DemoError(
-            f"{error} while shared memory, pipe and file were being compared, {_NOTHING_LEFT}"
-        ) from None
+        raise DemoError(f"{error} while the ways were being compared, {_NOTHING_LEFT}") from None
     report.table(measurements, total)
     if source.change() is not None:
         report.step("note", "the file was changed meanwhile, the runs differ in what they moved")
         return
-    for one in measurements:
-        expected = result.received_sha256 if total == source.size else measurements[0].sha256
-        if one.failure is None and one.sha256 != expected:
+    came = [one for one in measurements if one.failure is None]
+    for one in came:
+        if one.digest is None or one.digest != came[0].digest:
             raise DemoError(
                 f"not the same bytes have come through each time ({one.medium}): please report "
                 "this, it must not happen"

@@ -103,10 +103,22 @@ class Report:
         """How the transfer went, who waited for whom, and what the bytes were like."""
         rate = f", {rate_text(result.received, result.seconds)}" if result.received else ""
         self.step("done", f"{size_text(result.received)} in {time_text(result.seconds)}{rate}")
+        if len(result.shares) > 1:
+            shares = ", ".join(
+                f"process {pid} {_chunks(count)}" for pid, count in sorted(result.shares.items())
+            )
+            self.step("shared", shares)
+        if result.again:
+            self.step(
+                "again",
+                f"{_chunks(result.again)} came back from a process that did not finish, and went "
+                "to another: nothing was lost, and nothing counted twice",
+                "yellow",
+            )
         self.step(
             "waited",
-            f"the producer {_times(result.full_waits)}, the segment being full; "
-            f"the consumer {_times(result.empty_waits)}, it being empty",
+            f"the producer {_times(result.full_waits)}, the queue being full; "
+            f"the consumers {_times(result.empty_waits)}, it being empty",
         )
 
 
@@ -120,3 +132,7 @@ def _bar(share: float, ascii_only: bool) -> str:
 
 def _times(count: int) -> str:
     return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def _chunks(count: int) -> str:
+    return "1 chunk" if count == 1 else f"{count} chunks"

@@ -1,25 +1,32 @@
 """What the three roles have in common: how they join, start, and notice that they are alone.
 
 The supervisor gives orders on standard input: ``join`` when the names are there, then the
-kind of work, as often as there is a transfer to do. Its end of that pipe closes when it has had
-enough, or when it dies: this is the lifeline. Answers (``ready``, ``joined``, ``done``,
-``failed …``) go to another pipe; its end tells the supervisor that the role has died.
+kind of work and the number of the first chunk, as often as there is a transfer to do. Its end of
+that pipe closes when it has had enough, or when it dies: this is the lifeline. Answers
+(``ready``, ``joined``, ``sent``, ``done``, ``failed``, each with facts as JSON) go to another
+pipe; its end tells the supervisor that the role has died.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import select
 import signal
 import sys
+from contextlib import suppress
 
-from isthmus.demo.errors import DemoError, Orphaned, PeerLost
-from isthmus.demo.transfer import Transfer, Turns, unlink
+from isthmus.demo.errors import Orphaned, PeerLost
+from isthmus.demo.meeting import forsake
+from isthmus.errors import IsthmusError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 
 class Lifeline:
@@ -74,51 +81,46 @@ class Role:
         self.options = parser.parse_args()
         self.lifeline = Lifeline(sys.stdin.fileno())
 
-    def answer(self, text: str) -> None:
+    def answer(self, text: str, **facts: object) -> None:
         try:
-            os.write(self.options.answers_fd, text.encode() + b"\n")
+            os.write(self.options.answers_fd, f"{text} {json.dumps(facts)}\n".encode())
         except BrokenPipeError:
             raise Orphaned from None
 
-    def serve(
-        self,
-        run: Callable[[Transfer, Turns | None, str], None],
-        *,
-        readonly: bool = False,
-    ) -> None:
-        """Join the session and `run` as often as ordered. Ends the process."""
+    def serve(self, join: Callable[[str], T], run: Callable[[T, str, int], dict[str, int]]) -> None:
+        """`join` the session, and `run` as often as ordered. Ends the process."""
         # The supervisor blocks signals while it starts us, and that is inherited. SIGINT stays
         # blocked: Ctrl-C is the supervisor's business, which then ends us.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP})
         try:
-            self._serve(run, readonly)
+            self._serve(join, run)
         except Orphaned:
             sys.exit(0)
         except PeerLost:
             # Who died is for the supervisor to find out; it would be misled by our end.
             self._await_end()
-        except (DemoError, OSError) as error:
-            text = error.strerror if isinstance(error, OSError) and error.strerror else error
-            self.answer(f"failed {text}")
+        except (IsthmusError, OSError) as error:
+            text = isinstance(error, OSError) and error.strerror
+            with suppress(Orphaned):
+                self.answer("failed", reason=str(text or error))
             sys.exit(1)
 
-    def _serve(self, run: Callable[[Transfer, Turns | None, str], None], readonly: bool) -> None:
+    def _serve(
+        self, join: Callable[[str], T], run: Callable[[T, str, int], dict[str, int]]
+    ) -> None:
         session = self.options.session
-        self.answer("ready")
         try:
+            self.answer("ready")
             self.lifeline.order()
-            transfer = Transfer.attach(session, readonly=readonly)
-            turns = None if readonly else Turns(session)
-            self.answer("joined")
-            order = self.lifeline.order()
         except Orphaned:
             # The supervisor may have died between giving names and removing them.
-            unlink(session)
+            forsake(session)
             raise
+        joined = join(session)
+        self.answer("joined")
         while True:
-            run(transfer, turns, order)
-            self.answer("done")
-            order = self.lifeline.order()
+            work, first = self.lifeline.order().split()
+            self.answer("done", **run(joined, work, int(first)))
 
     def _await_end(self) -> None:
         try:
