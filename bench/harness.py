@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -17,6 +18,11 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.table import Table
+
+# Those that this process may use, before it pins itself.
+CORES = sorted(os.sched_getaffinity(0))
+# With which isthmus is compared.
+RIVALS = ("posix_ipc", "zeroq", "iceoryx2", "faster-fifo", "pyzmq")
 
 
 class Result(Protocol):
@@ -109,7 +115,7 @@ def duration(seconds: float) -> str:
 
 def pin() -> int:
     """Keep this process on one core, the last it may use: the first serves most interrupts."""
-    core = max(os.sched_getaffinity(0))
+    core = CORES[-1]
     os.sched_setaffinity(0, {core})
     return core
 
@@ -121,8 +127,9 @@ def machine(core: int) -> dict[str, str]:
             model = line.split(":", 1)[1].strip()
             break
     packages = []
-    for name in ("isthmus", "posix_ipc", "numpy"):
-        packages.append(f"{name} {metadata.version(name)}")
+    for name in ("isthmus", "numpy", *RIVALS):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            packages.append(f"{name} {metadata.version(name)}")
     return {
         "processor": f"{model}, {os.cpu_count()} cores, pinned to {core}",
         "system": f"{platform.system()} {platform.release()}",

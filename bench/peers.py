@@ -6,14 +6,12 @@ import mmap
 import os
 import resource
 import statistics
-import struct
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import posix_ipc
+from contest import Comparison, in_children
 from harness import duration
-from rich.table import Table
 
 import isthmus
 
@@ -24,51 +22,6 @@ CROWDED_ROUNDS = 3
 TRIPS_ASLEEP = 4_000
 TRIPS_AWAKE = 40_000
 IDLE_SECONDS = 3.0
-
-
-@dataclass
-class Comparison:
-    """Figures of one run, each contender's in a column of its own beside the first one's."""
-
-    title: str
-    goal: str
-    columns: Sequence[str]
-    rows: list[tuple[str, ...]] = field(default_factory=list)
-    figures: dict[str, object] = field(default_factory=dict)
-
-    def table(self) -> Table:
-        table = Table(title=self.title, title_justify="left", caption=f"Goal: {self.goal}",
-                      caption_justify="left")  # fmt: skip
-        for number, column in enumerate(self.columns):
-            table.add_column(column, justify="right" if number else "left")
-        for row in self.rows:
-            table.add_row(*row)
-        return table
-
-    def record(self) -> dict[str, object]:
-        return {"title": self.title, "goal": self.goal, "figures": self.figures}
-
-
-def in_children(works: Sequence[Callable[[], object]], cores: Sequence[int]) -> list[float]:
-    """Run each in a forked process on its core; what each returns, as a float."""
-    shared = mmap.mmap(-1, 8 * len(works))
-    pids = []
-    for number, work in enumerate(works):
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                os.sched_setaffinity(0, {cores[number % len(cores)]})
-                struct.pack_into("d", shared, 8 * number, float(work() or 0.0))
-                status = 0
-            finally:
-                os._exit(status)
-        pids.append(pid)
-    for pid in pids:
-        _, status = os.waitpid(pid, 0)
-        if status:
-            raise RuntimeError(f"a process of the benchmark ended with {status}")
-    return list(struct.unpack(f"{len(works)}d", shared))
 
 
 # ---- A counter that all want ---------------------------------------------------------

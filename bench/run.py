@@ -1,8 +1,9 @@
 """All benchmarks, or those named: python bench/run.py [TOPIC …], such as opening or locks.
 
 Speed is measured here and nowhere else; no test asserts a time. Rivals run in the same
-process, on the same core, taking turns; but for
-what takes several processes (peers). Trust the ratios, not the absolute times.
+process, on the same core, taking turns; what takes several processes (from peers on) has
+two cores. Trust the ratios, not the absolute times. With BENCH_QUICK=1 in the environment,
+trips, streams, frames and holding only show that they work.
 """
 
 from __future__ import annotations
@@ -10,10 +11,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
+from frames import frame_contests
 from harness import Result, machine, pin, report
+from holding import holding_comparisons
+from instructions import instruction_comparisons
 from locks import atomic_race, lock_races
 from opening import array_race, import_race, large_race, opening_races
 from peers import peer_comparisons
+from streams import stream_contests
+from trips import blocking, spinning
 
 TOPICS: dict[str, Callable[[], Sequence[Result]]] = {
     "opening": opening_races,
@@ -23,6 +29,11 @@ TOPICS: dict[str, Callable[[], Sequence[Result]]] = {
     "locks": lock_races,
     "atomic": lambda: [atomic_race()],
     "peers": peer_comparisons,
+    "trips": lambda: [spinning(), blocking()],
+    "streams": stream_contests,
+    "frames": frame_contests,
+    "holding": holding_comparisons,
+    "instructions": instruction_comparisons,
 }
 
 
