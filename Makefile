@@ -2,10 +2,10 @@
 #
 #   make demo    the main job: the classic sample, then a real transfer
 #   make test    all tests, on every supported Python that is found
-#   make check   formatting, lint, types, stubs, C warnings, sanitizers, models
+#   make check   formatting, lint, types, stubs, C warnings, sanitizers, models, instructions
 #   make models  the models of the protocols, and the mistakes that they must notice
 #   make bench   measure against the rivals
-#   make stress  kill processes that share all kinds of primitives for a minute
+#   make stress  kill processes that share all kinds of objects for a minute; damage some
 #   make fuzz    feed damaged objects to the checks of the C core, with libFuzzer
 #   make docs    the documentation as HTML, into build/docs
 #   make clean   remove build/
@@ -64,7 +64,7 @@ test: tools
 
 # ---- Checks -----------------------------------------------------------------------
 
-C_FILES = $(shell find src include tests examples -name '*.[ch]')
+C_FILES = $(shell find src include tests examples bench -name '*.[ch]')
 PY_FILES = src tests bench examples docs
 
 check: tools build/main/installed build/main/check-group build/main/test-group
@@ -74,18 +74,19 @@ check: tools build/main/installed build/main/check-group build/main/test-group
 	build/main/bin/clang-format --dry-run --Werror $(C_FILES)
 	build/main/bin/mypy
 	cd build && main/bin/python -m mypy.stubtest --allowlist ../tools/stubtest-allow \
-	    --ignore-unused-allowlist isthmus._core.memory isthmus._core.posix isthmus._core.sync \
-	    isthmus._core.sysv
+	    --ignore-unused-allowlist isthmus._core.memory isthmus._core.posix isthmus._core.ring \
+	    isthmus._core.sync isthmus._core.sysv isthmus._core.waiting
 	cd build && main/bin/python -m mypy --strict --cache-dir typing-cache ../tests/typing
 	tools/check-core build/main/bin
 	tools/check-models build/main/bin --no-mutations
+	tools/check-instructions build/main/bin
 	@echo "make check: everything passed"
 
 # The models with all the mistakes that must be noticed: tests/models/check.py says more.
 models: build/main/bin/python
 	tools/check-models build/main/bin
 
-# STRESS_SECONDS, and more in STRESS_ARGS: --seed N, --processes N.
+# STRESS_SECONDS, STRESS_TRIALS, and more in STRESS_ARGS: --seed N, --processes N.
 stress: tools build/main/check-group
 	tools/stress build/main/bin
 

@@ -9,84 +9,24 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from c_programs import PATIENCE, Run, compile_program, fails, finish, start
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "c"
 GUIDE = ROOT / "docs" / "guide" / "c.md"
-CORE = sorted((ROOT / "src" / "core").glob("*.c"))
 SHM = Path("/dev/shm")
 PAGE = 4096
-PATIENCE = 60.0
-STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
 
 # A C block of the guide, and the output that follows it.
 BLOCKS = re.findall(
     r"^```c\n(.*?)^```\n\n```text\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL
 )
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="module")
-def cc() -> str:
-    found = shutil.which("cc")
-    if found is None:
-        pytest.skip("there is no C compiler (cc)")
-    return found
-
-
-@pytest.fixture(scope="module")
-def core(cc: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The core as one object file, from the same sources as the package's library."""
-    folder = tmp_path_factory.mktemp("core")
-    include = ["-I", str(ROOT / "include")]
-    subprocess.run([cc, *STRICT, *include, "-c", *map(str, CORE)], cwd=folder, check=True)
-    objects = sorted(map(str, folder.glob("*.o")))
-    subprocess.run([cc, "-r", "-nostdlib", "-o", "core.o", *objects], cwd=folder, check=True)
-    return folder / "core.o"
-
-
-def compile_program(cc: str, source: Path, program: Path, *more: str) -> Path:
-    command = [cc, *STRICT, "-o", str(program), str(source), *more]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == 0, done.stderr
-    return program
-
-
-@pytest.fixture(scope="module")
-def programs(cc: str, core: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("examples")
-    # Those that use POSIX alone must compile and link without anything of ours.
-    ours = ["-I", str(ROOT / "include"), str(core)]
-    more: dict[str, list[str]] = {"sample": [], "segment_peek": []}
-    return {
-        source.stem: compile_program(cc, source, folder / source.stem, *more.get(source.stem, ours))
-        for source in sorted(EXAMPLES.glob("*.c"))
-    }
-
-
-@pytest.fixture
-def run(programs: dict[str, Path]) -> Run:
-    def run_program(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [str(programs[program]), *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-
-    return run_program
-
-
-def fails(done: subprocess.CompletedProcess[str], *words: str, status: int = 1) -> None:
-    assert done.returncode == status
-    assert done.stdout == ""
-    for word in words:
-        assert word in done.stderr
 
 
 def test_all_programs_are_known_to_the_readme(programs: dict[str, Path]) -> None:
@@ -334,21 +274,6 @@ def counters(programs: dict[str, Path], run: Run, name: str) -> Iterator[dict[st
     }
     yield commands
     assert run("lock_counter", name, "remove").returncode == 0
-
-
-def start(command: list[str], *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*command, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    output, errors = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, errors) == (0, "")
-    return output
 
 
 def total(number: int) -> str:
