@@ -87,12 +87,14 @@ void isthmus_wait_end(struct isthmus_wait *wait)
 
     /*
      * Spinning pays when the wait is over soon, slept or not: then spin for longer next
-     * time, else for less. A sleep itself takes as long as the spinning, so double it.
+     * time, else for less. A sleep itself takes as long as the spinning, and so does that of
+     * the other, whom we may have waited for: else two that answer each other, and once have
+     * begun to sleep, would go on for ever.
      */
     const uint32_t most = isthmus_local_load_u32(&primitive->spin_ns);
     uint32_t spin = isthmus_local_load_u32(&primitive->spin_now_ns);
     const uint64_t took = isthmus_os_monotonic_ns() - wait->began_ns;
-    if (took < 2 * (uint64_t)most)
+    if (took < 4 * (uint64_t)most)
         spin = spin < most / 2 ? spin * 2 + 1 : most;
     else
         spin = spin / 2 > most / LEAST_PART ? spin / 2 : most / LEAST_PART;
