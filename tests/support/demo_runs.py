@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -166,6 +167,9 @@ class DemoRun:
         self._watchdog.cancel()
         self._watchdog.join()
         self.process.kill()
-        self.process.communicate()
         for fd in self._watched.values():
+            # One that a test has stopped would keep the pipes open that are read below.
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
             os.close(fd)
+        self.process.communicate()
