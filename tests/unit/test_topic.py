@@ -7,7 +7,6 @@ import os
 import pickle
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -433,10 +432,6 @@ def test_wait_tells_when_a_message_is_there(name: str) -> None:
             assert isthmus.wait([one, queue], 1) == [queue]
         with pytest.raises(TypeError, match="cannot wait for a Publisher"):
             isthmus.wait([pub], 0)
-
-
-def test_there_is_no_thread_left() -> None:
-    assert {each.name for each in threading.enumerate()} == {"MainThread"}
 
 
 @pytest.mark.slow
