@@ -439,7 +439,8 @@ struct isthmus_shared_cursors {
     uint64_t floor;         /* topic: no subscriber is before this one */
     uint64_t pin_floor;     /* topic: no record before this one is in view */
     uint32_t epoch_seen;    /* `epoch` when the floors were right */
-    uint32_t reserved1[21]; /* zero */
+    uint32_t recount;       /* queue: a lease went back, `gone_seen` may be too many */
+    uint32_t reserved1[20]; /* zero */
     /* Written by the owner of `consumer`, read by producers. */
     uint64_t head;                     /* queue: the first record that is not done with */
     struct isthmus_shared_note got[2]; /* of `head` */
@@ -481,7 +482,8 @@ ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, gone_seen, 144);
 ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, floor, 152);
 ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, pin_floor, 160);
 ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, epoch_seen, 168);
-ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, reserved1, 172);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, recount, 172);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, reserved1, 176);
 ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, head, 256);
 ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, got, 264);
 ISTHMUS_ASSERT_OFFSET(isthmus_shared_cursors, reserved2, 296);
@@ -548,8 +550,28 @@ enum isthmus_type {
     ISTHMUS_TYPE_BYTEARRAY = 2, /* the same, for a reader that wants to write to its copy */
     ISTHMUS_TYPE_TEXT = 3,      /* UTF-8; no meta */
     ISTHMUS_TYPE_ARRAY = 4,     /* elements; meta: isthmus_shared_elements */
-    ISTHMUS_TYPE_PICKLE = 5     /* Python objects; meta: isthmus_shared_pickle */
+    ISTHMUS_TYPE_PICKLE = 5,    /* Python objects; meta: isthmus_shared_pickle */
+    ISTHMUS_TYPE_VALUE = 6      /* one plain value, see below; no meta */
 };
+
+/*
+ * A plain value: a byte that says what it is, and then its content, in native byte order and
+ * without gaps. Sizes and counts have 32 bits.
+ */
+enum isthmus_value_tag {
+    ISTHMUS_VALUE_NONE = 'N',
+    ISTHMUS_VALUE_FALSE = 'F',
+    ISTHMUS_VALUE_TRUE = 'T',
+    ISTHMUS_VALUE_INTEGER = 'i', /* 64 bits, two's complement */
+    ISTHMUS_VALUE_DOUBLE = 'd',  /* 64 bits, IEEE 754 */
+    ISTHMUS_VALUE_TEXT = 's',    /* its size in bytes; UTF-8 */
+    ISTHMUS_VALUE_BYTES = 'b',   /* their size; they */
+    ISTHMUS_VALUE_TUPLE = '(',   /* a count; as many values */
+    ISTHMUS_VALUE_LIST = '[',    /* the same */
+    ISTHMUS_VALUE_DICT = '{'     /* a count; as many pairs of a key and a value */
+};
+/* A key is no list or dict and has none in it. Tuples, lists and dicts are nested so deep. */
+#define ISTHMUS_VALUE_DEPTH 16
 
 /*
  * isthmus_shared_record.state, of a queue:

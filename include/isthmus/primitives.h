@@ -70,6 +70,7 @@ struct isthmus_primitive {
     uint32_t spin_now_ns; /* how long it is worth at the moment */
     int fd;               /* whose open file description says that this handle lives */
     int fork_fd;          /* the same for a child that is about to be forked; else -1 */
+    int borrowed;         /* fd is the caller's, and serves other handles as well */
     uint32_t pid;         /* whose handle it is, in its own eyes */
     int seizing;          /* one thread is at work in the place of a dead participant */
     uint64_t place;       /* offset of `shared` in the file */
@@ -127,6 +128,21 @@ int isthmus_primitive_place(struct isthmus_primitive *primitive, void *data, siz
                             uint64_t offset, const struct isthmus_primitive_plan *plan);
 int isthmus_primitive_find(struct isthmus_primitive *primitive, void *data, size_t size, int fd,
                            uint64_t offset, uint32_t kind);
+
+/*
+ * The same without a description of its own, for thousands in one segment: `fd` itself says
+ * that the handle lives. It stays the caller's, who
+ *  - opens it for this process alone and keeps it open until all these handles are closed;
+ *  - has no second handle to the same primitive by it: the two would take each other for dead;
+ *  - in a forked child, before any of these handles is used, puts a descriptor of the child's
+ *    own description in its place (dup3), or closes the handles: else those of a parent
+ *    that dies go on looking alive.
+ */
+int isthmus_primitive_place_by_fd(struct isthmus_primitive *primitive, void *data, size_t size,
+                                  int fd, uint64_t offset,
+                                  const struct isthmus_primitive_plan *plan);
+int isthmus_primitive_find_by_fd(struct isthmus_primitive *primitive, void *data, size_t size,
+                                 int fd, uint64_t offset, uint32_t kind);
 
 /*
  * End the use of this handle. What it holds counts as held by one that died. The last
@@ -189,6 +205,13 @@ int isthmus_primitive_participant(const struct isthmus_primitive *primitive, uin
 int isthmus_lock_acquire(struct isthmus_primitive *lock, uint64_t deadline);
 /* -EPERM: not held by this participant, or (recursive) this thread. */
 int isthmus_lock_release(struct isthmus_primitive *lock);
+/*
+ * Release a lock, not a recursive one, whoever holds it: for those that hand a lock on, and for
+ * one that is used as a semaphore of one permit. The one that held it is not told, and must not
+ * release it, too: that would be somebody else's by then. Killed in here: it is held as before,
+ * or free. Any handle may do it, also one that has not joined. -EPERM: nobody holds it.
+ */
+int isthmus_lock_release_any(struct isthmus_primitive *lock);
 /* Release it in a way that the next one gets -EOWNERDEAD, however often it was taken. */
 int isthmus_lock_abandon(struct isthmus_primitive *lock);
 /* Whether anybody holds it; whether isthmus_lock_release() would find it held. */

@@ -133,6 +133,7 @@ static const struct isthmus_layout_field fields[] = {
     FIELD(isthmus_shared_cursors, floor),
     FIELD(isthmus_shared_cursors, pin_floor),
     FIELD(isthmus_shared_cursors, epoch_seen),
+    FIELD(isthmus_shared_cursors, recount),
     FIELD(isthmus_shared_cursors, reserved1),
     FIELD(isthmus_shared_cursors, head),
     FIELD(isthmus_shared_cursors, got),

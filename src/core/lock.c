@@ -118,6 +118,17 @@ int isthmus_lock_release(struct isthmus_primitive *lock)
     return isthmus_lock_drop(lock, 0, &depth);
 }
 
+int isthmus_lock_release_any(struct isthmus_primitive *lock)
+{
+    if (!lock->shared)
+        return -EBADF;
+    if (lock->kind != ISTHMUS_KIND_LOCK)
+        return -EINVAL;
+    /* Who takes part is not asked: a handle that has not joined may do this, too. */
+    struct isthmus_shared_lock *state = isthmus_state(lock);
+    return isthmus_mutex_release_any(&state->word, &state->tid);
+}
+
 int isthmus_lock_abandon(struct isthmus_primitive *lock)
 {
     uint32_t depth;

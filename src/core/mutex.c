@@ -131,6 +131,27 @@ void isthmus_mutex_release(uint32_t *word, int abandoned)
         isthmus_os_futex_wake(word, 1);
 }
 
+int isthmus_mutex_release_any(uint32_t *word, uint32_t *tid)
+{
+    uint32_t found = isthmus_load_u32(word);
+    while (found & ISTHMUS_WORD_OWNER) {
+        /* For people only. Dies here: owned as before, by a thread that nobody can name. */
+        isthmus_note_u32(tid, 0);
+        /*
+         * Against whom it may run: another release, a waiter that sets its bit, one that takes
+         * over from a dead owner. Each changes the word that was seen, and one of them succeeds.
+         * sync: lock-word, lock-waiters.
+         */
+        if (isthmus_swap_u32(word, &found, 0)) {
+            /* Dies here: it is free; whoever sleeps looks again at the end of the slice. */
+            if (found & ISTHMUS_WORD_WAITERS)
+                isthmus_os_futex_wake(word, 1);
+            return 0;
+        }
+    }
+    return -EPERM;
+}
+
 int isthmus_guard_acquire(struct isthmus_primitive *primitive, uint32_t *word, uint64_t deadline)
 {
     uint32_t found;

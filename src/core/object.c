@@ -455,7 +455,7 @@ void isthmus_primitive_close(struct isthmus_primitive *primitive)
         give_up_object(primitive);
     if (primitive->mapping)
         unmap_object(primitive);
-    if (primitive->fd >= 0)
+    if (primitive->fd >= 0 && !primitive->borrowed)
         isthmus_os_close(primitive->fd);
     if (primitive->fork_fd >= 0)
         isthmus_os_close(primitive->fork_fd); /* closed between the two calls around a fork */
@@ -489,7 +489,7 @@ static int keep(const struct isthmus_primitive *primitive)
 
 int isthmus_primitive_before_fork(struct isthmus_primitive *primitive)
 {
-    if (!primitive->shared || primitive->fd < 0)
+    if (!primitive->shared || primitive->fd < 0 || primitive->borrowed)
         return 0;
     int fd = keep(primitive);
     primitive->fork_fd = fd < 0 ? -1 : fd;
@@ -510,6 +510,8 @@ int isthmus_primitive_after_fork(struct isthmus_primitive *primitive, int in_chi
     primitive->slot = -1;
     primitive->seizing = 0;
     primitive->pid = isthmus_os_pid();
+    if (primitive->borrowed)
+        return 0; /* whoever lent it replaces what it stands for */
     if (fd < 0)
         fd = keep(primitive);
     /* The parent's, which would keep it alive for ever; the mapping holds on to it, too. */

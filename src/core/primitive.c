@@ -184,30 +184,43 @@ int isthmus_pause_a_moment(void)
 
 /* ---- In a segment of the caller's ------------------------------------------------------ */
 
-static int join_placed(struct isthmus_primitive *primitive, int fd)
+static int join_placed(struct isthmus_primitive *primitive, int fd, int borrowed)
 {
     /* Without participants, nothing is asked about the living. */
     if (primitive->count == 0)
         return 0;
-    primitive->fd = isthmus_os_own_description(fd);
+    primitive->borrowed = borrowed;
+    primitive->fd = borrowed ? fd : isthmus_os_own_description(fd);
     if (primitive->fd < 0)
         return primitive->fd;
     int error = isthmus_participant_join(primitive);
-    if (error)
+    if (error && !borrowed)
         isthmus_os_close(primitive->fd);
+    return error;
+}
+
+static int find(struct isthmus_primitive *primitive, void *data, size_t size, int fd,
+                uint64_t offset, uint32_t kind, int borrowed)
+{
+    struct isthmus_primitive new;
+    int error = known(kind) ? isthmus_primitive_read(&new, data, size, offset, kind) : -EINVAL;
+    if (!error)
+        error = join_placed(&new, fd, borrowed);
+    if (!error)
+        *primitive = new;
     return error;
 }
 
 int isthmus_primitive_find(struct isthmus_primitive *primitive, void *data, size_t size, int fd,
                            uint64_t offset, uint32_t kind)
 {
-    struct isthmus_primitive new;
-    int error = known(kind) ? isthmus_primitive_read(&new, data, size, offset, kind) : -EINVAL;
-    if (!error)
-        error = join_placed(&new, fd);
-    if (!error)
-        *primitive = new;
-    return error;
+    return find(primitive, data, size, fd, offset, kind, 0);
+}
+
+int isthmus_primitive_find_by_fd(struct isthmus_primitive *primitive, void *data, size_t size,
+                                 int fd, uint64_t offset, uint32_t kind)
+{
+    return find(primitive, data, size, fd, offset, kind, 1);
 }
 
 /* Is everything zero where the primitive is to be? */
@@ -251,8 +264,8 @@ static int initialise_placed(void *data, uint64_t offset, int fd,
     return error;
 }
 
-int isthmus_primitive_place(struct isthmus_primitive *primitive, void *data, size_t size, int fd,
-                            uint64_t offset, const struct isthmus_primitive_plan *plan)
+static int place(struct isthmus_primitive *primitive, void *data, size_t size, int fd,
+                 uint64_t offset, const struct isthmus_primitive_plan *plan, int borrowed)
 {
     struct isthmus_primitive_plan full;
     struct isthmus_primitive new;
@@ -270,8 +283,21 @@ int isthmus_primitive_place(struct isthmus_primitive *primitive, void *data, siz
     if (!error)
         error = isthmus_primitive_compare(&new, &full);
     if (!error)
-        error = join_placed(&new, fd);
+        error = join_placed(&new, fd, borrowed);
     if (!error)
         *primitive = new;
     return error;
+}
+
+int isthmus_primitive_place(struct isthmus_primitive *primitive, void *data, size_t size, int fd,
+                            uint64_t offset, const struct isthmus_primitive_plan *plan)
+{
+    return place(primitive, data, size, fd, offset, plan, 0);
+}
+
+int isthmus_primitive_place_by_fd(struct isthmus_primitive *primitive, void *data, size_t size,
+                                  int fd, uint64_t offset,
+                                  const struct isthmus_primitive_plan *plan)
+{
+    return place(primitive, data, size, fd, offset, plan, 1);
 }

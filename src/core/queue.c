@@ -106,6 +106,7 @@ static void recover(struct isthmus_ring *queue)
         position += span;
     }
     isthmus_note_u64(&cursors->out, out);
+    isthmus_store_u32(&cursors->recount, 1); /* sync: recount */
     /*
      * Those that wait look at this. It may have made a record ready and not said so yet, and
      * who takes over need not be one that wants it.
@@ -192,6 +193,8 @@ int isthmus_queue_return(struct isthmus_ring *queue, const struct isthmus_record
         isthmus_note_u64(&cursors->next, record->position);
     isthmus_note_u64(&cursors->out, isthmus_peek_u64(&cursors->out) - 1);
     isthmus_store_release_u32(&shared->state, 0);
+    /* sync: recount. Fewer are gone than a producer may know. Dies before: recover() says so. */
+    isthmus_store_u32(&cursors->recount, 1);
     /* sync: eventcount. Those that wait look at this. Dies before: they look at the slice's end. */
     isthmus_add_u32(&cursors->returned, 1);
     isthmus_add_u64(&cursors->redelivered, 1);

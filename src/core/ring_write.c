@@ -42,6 +42,19 @@ int isthmus_write_begin(struct isthmus_ring *ring, struct isthmus_write *write, 
     return 0;
 }
 
+/* Has a lease gone back since the messages that are gone were counted? */
+static int to_be_counted(struct isthmus_ring *queue, uint64_t number)
+{
+    struct isthmus_shared_cursors *cursors = queue->cursors;
+    if (!isthmus_load_u32(&cursors->recount))
+        return 0;
+    /* Dies from here on: the next producer finds so few gone that it counts. */
+    isthmus_note_u64(&cursors->gone_seen, number - queue->maxsize);
+    /* sync: recount. First this, then the count: a lease that goes back later says so again. */
+    isthmus_exchange_u32(&cursors->recount, 0);
+    return 1;
+}
+
 /* Is there room for one more message that ends at `end`? */
 static int make_room(struct isthmus_ring *queue, struct isthmus_write *write, uint64_t end)
 {
@@ -62,9 +75,9 @@ static int make_room(struct isthmus_ring *queue, struct isthmus_write *write, ui
     }
     if (queue->maxsize) {
         const uint64_t number = write->first + write->count;
-        /* Those that are gone do not come back, but for leases, which were let in before. */
+        /* Those that are gone do not come back, but for leases; then we are told to count anew. */
         uint64_t gone = isthmus_peek_u64(&cursors->gone_seen);
-        if (number - gone >= queue->maxsize) {
+        if (number - gone >= queue->maxsize || to_be_counted(queue, number)) {
             /* What we have seen of it may be old, and who waits waits for it to move. */
             write->seen = isthmus_load_acquire_u64(&cursors->head);
             gone = isthmus_queue_gone(queue);

@@ -76,6 +76,18 @@ static void release_twice(void)
     release();
 }
 
+static void release_of_another(void)
+{
+    CHECK_OK(isthmus_lock_release_any(&mine));
+}
+
+/* Unless a waiter was quicker to take it over, and has given it back. */
+static void release_of_the_dead(void)
+{
+    int result = isthmus_lock_release_any(&mine);
+    CHECK(result == 0 || result == -EPERM);
+}
+
 static void take_and_release(void)
 {
     take_turn(&mine);
@@ -124,6 +136,12 @@ static void two_others_wait(void)
     another_waits();
     death_companion(take_turn);
     UNTIL(together_waiting(&own) == 2);
+}
+
+static void another_waits_for_the_dead(void)
+{
+    another_waits();
+    together_kill(owner);
 }
 
 /* The victim is the first to sleep, so the kernel wakes it first. */
@@ -199,6 +217,15 @@ static void check_held_by_own(void)
     check_not_owned_at_first();
 }
 
+/* Released by the victim or not, but nobody died owning it. */
+static void check_released_for_own(void)
+{
+    if (isthmus_lock_is_mine(&own))
+        CHECK_OK(isthmus_lock_release(&own));
+    check_whole();
+    CHECK_UINT(stage->reports, 0);
+}
+
 /* Somebody died owning it in any case. */
 static void check_told(void)
 {
@@ -230,6 +257,10 @@ static const struct death_act single[] = {
     BOTH_KINDS("close", .run = close_it, .after = check_not_owned_at_first),
     BOTH_KINDS("close while holding, two wait", .prepare = hold, .between = two_others_wait,
                .run = close_it, .after = check_told),
+    {"lock, release another's", ISTHMUS_KIND_LOCK, .before = hold_own, .run = release_of_another,
+     .after = check_released_for_own},
+    {"lock, release another's, two wait", ISTHMUS_KIND_LOCK, .before = hold_own,
+     .between = two_others_wait, .run = release_of_another, .after = check_released_for_own},
     {"rlock, acquire once more", ISTHMUS_KIND_RLOCK, .prepare = hold, .run = hold,
      .after = check_owned_at_first},
     {"rlock, release twice, one waits", ISTHMUS_KIND_RLOCK, .prepare = hold_twice,
@@ -247,6 +278,9 @@ static const struct death_act repair[] = {
                .after = check_whole),
     BOTH_KINDS("release, one waits, then one acquires", .prepare = hold, .between = another_waits,
                .run = release, .second = hold_and_use, .after = check_whole),
+    {"lock, release a dead one's, one waits", ISTHMUS_KIND_LOCK, .kills_another = 1,
+     .before = another_holds, .between = another_waits_for_the_dead, .run = release_of_the_dead,
+     .after = check_whole},
     BOTH_KINDS("close, then one tries and releases", .prepare = hold, .run = close_it,
                .second = take_and_release, .after = check_told),
 };

@@ -102,6 +102,66 @@ static void a_lock_taken_twice_waits_for_itself_and_a_recursive_one_counts(void)
     isthmus_primitive_close(&lock);
 }
 
+static void anybody_may_release_a_lock_for_its_owner(void)
+{
+    struct isthmus_primitive other;
+    begin(ISTHMUS_KIND_LOCK);
+    together_join(&other, &lock);
+    CHECK_RESULT(isthmus_lock_release_any(&other), -EPERM);
+    CHECK_OK(isthmus_lock_acquire(&lock, 0));
+    CHECK_OK(isthmus_lock_release_any(&other));
+    CHECK_UINT(state(&lock)->word, 0);
+    CHECK_UINT(state(&lock)->tid, 0);
+    CHECK_RESULT(isthmus_lock_release_any(&other), -EPERM);
+    CHECK_RESULT(isthmus_lock_release(&lock), -EPERM);
+    /* And its owner by this way, too. */
+    CHECK_OK(isthmus_lock_acquire(&other, 0));
+    CHECK_OK(isthmus_lock_release_any(&other));
+    /* That somebody died with it is not forgotten, nor is it held for that. */
+    CHECK_OK(isthmus_lock_acquire(&lock, 0));
+    CHECK_OK(isthmus_lock_abandon(&lock));
+    CHECK_RESULT(isthmus_lock_release_any(&other), -EPERM);
+    CHECK_RESULT(isthmus_lock_acquire(&other, 0), -EOWNERDEAD);
+    CHECK_OK(isthmus_lock_release(&other));
+    /* A word that names nobody is free afterwards, like any other. */
+    state(&lock)->word = TOGETHER_PARTICIPANTS + 1;
+    CHECK_OK(isthmus_lock_release_any(&lock));
+    CHECK_UINT(state(&lock)->word, 0);
+    isthmus_primitive_close(&other);
+    CHECK_RESULT(isthmus_lock_release_any(&other), -EBADF);
+    isthmus_primitive_close(&lock);
+
+    begin(ISTHMUS_KIND_RLOCK);
+    CHECK_OK(isthmus_lock_acquire(&lock, 0));
+    CHECK_RESULT(isthmus_lock_release_any(&lock), -EINVAL);
+    CHECK_OK(isthmus_lock_release(&lock));
+    isthmus_primitive_close(&lock);
+}
+
+static void *wait_and_release_any(void *argument)
+{
+    struct isthmus_primitive *handle = argument;
+    CHECK_OK(isthmus_lock_acquire(handle, SOON()));
+    CHECK_OK(isthmus_lock_release_any(&lock));
+    return NULL;
+}
+
+static void a_release_by_another_wakes_one_that_waits(void)
+{
+    struct isthmus_primitive other;
+    struct together_threads threads;
+    begin(ISTHMUS_KIND_LOCK);
+    together_join(&other, &lock);
+    CHECK_OK(isthmus_lock_acquire(&lock, 0));
+    together_begin(&threads, THREADS, wait_and_release_any, &other);
+    UNTIL(together_waiting(&other) == THREADS);
+    CHECK_OK(isthmus_lock_release_any(&other));
+    together_end(&threads);
+    CHECK_UINT(state(&lock)->word, 0);
+    isthmus_primitive_close(&other);
+    isthmus_primitive_close(&lock);
+}
+
 static void a_timeout_is_never_early(void)
 {
     struct isthmus_primitive other;
@@ -491,6 +551,8 @@ static const struct check_test tests[] = {
     CHECK_TEST(a_lock_is_taken_and_given_back),
     CHECK_TEST(two_handles_in_one_process_exclude_each_other),
     CHECK_TEST(a_lock_taken_twice_waits_for_itself_and_a_recursive_one_counts),
+    CHECK_TEST(anybody_may_release_a_lock_for_its_owner),
+    CHECK_TEST(a_release_by_another_wakes_one_that_waits),
     CHECK_TEST(a_timeout_is_never_early),
     CHECK_TEST(an_abandoned_lock_says_so_to_the_next_owner_and_to_no_other),
     CHECK_TEST(the_owner_is_told_to_everybody),

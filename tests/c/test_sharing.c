@@ -199,6 +199,70 @@ static void a_child_takes_part_as_another_and_takes_nothing_with_it(void)
     }
 }
 
+/* In a child: a description of its own in the place of the one that is inherited. */
+static void replace(int fd)
+{
+    char entry[64];
+    snprintf(entry, sizeof entry, "/proc/self/fd/%d", fd);
+    const int own = open(entry, O_RDWR | O_CLOEXEC);
+    CHECK(own >= 0);
+    CHECK_INT(dup3(own, fd, O_CLOEXEC), fd);
+    CHECK_INT(close(own), 0);
+}
+
+static void child_with_two(int fd)
+{
+    replace(fd);
+    CHECK_OK(isthmus_primitive_after_fork(&first, 1));
+    CHECK_OK(isthmus_primitive_after_fork(&second, 1));
+    CHECK_RESULT(isthmus_lock_acquire(&first, 0), -ISTHMUS_E_NOT_JOINED);
+    CHECK_OK(isthmus_primitive_join(&first));
+    CHECK_OK(isthmus_primitive_join(&second));
+    CHECK_INT(first.slot, 1);
+    CHECK_INT(first.fd, fd);
+    CHECK_RESULT(isthmus_lock_acquire(&first, 0), -ETIMEDOUT);
+    CHECK_OK(isthmus_lock_acquire(&second, 0));
+    /* Dies holding the second. */
+}
+
+static void many_in_a_segment_share_a_descriptor_and_a_child_replaces_it(void)
+{
+    struct isthmus_segment segment;
+    const struct isthmus_primitive_plan plan = plan_of(ISTHMUS_KIND_LOCK);
+    begin_segment(&segment);
+    CHECK_OK(
+        isthmus_primitive_place_by_fd(&first, segment.data, segment.size, segment.fd, 0, &plan));
+    CHECK_OK(isthmus_primitive_place_by_fd(&second, segment.data, segment.size, segment.fd, PLACE,
+                                           &plan));
+    CHECK_INT(first.fd, segment.fd);
+    CHECK_INT(second.fd, segment.fd);
+    CHECK_OK(isthmus_lock_acquire(&first, 0));
+    CHECK_OK(isthmus_primitive_before_fork(&first));
+    CHECK_INT(first.fork_fd, -1);
+    fflush(NULL);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        child_with_two(segment.fd);
+        _exit(0);
+    }
+    CHECK_OK(isthmus_primitive_after_fork(&first, 0));
+    CHECK_INT(check_join_child(child), 0);
+    CHECK_INT(isthmus_lock_is_mine(&first), 1);
+    CHECK_OK(isthmus_lock_release(&first));
+    CHECK_RESULT(isthmus_lock_acquire(&second, 0), -EOWNERDEAD);
+    /* One that is closed gives up its place alone: the descriptor is the other's, too. */
+    isthmus_primitive_close(&first);
+    CHECK(fcntl(segment.fd, F_GETFD) >= 0);
+    CHECK_OK(isthmus_lock_release(&second));
+    CHECK_OK(isthmus_primitive_find_by_fd(&first, segment.data, segment.size, segment.fd, 0,
+                                          ISTHMUS_KIND_LOCK));
+    CHECK_INT(first.slot, 0);
+    isthmus_primitive_close(&first);
+    isthmus_primitive_close(&second);
+    isthmus_segment_close(&segment);
+}
+
 static void before_it_joins_a_child_holds_nothing_and_is_told_so(void)
 {
     const struct isthmus_primitive_plan plan = plan_of(ISTHMUS_KIND_LOCK);
@@ -283,6 +347,7 @@ static const struct check_test tests[] = {
     CHECK_TEST(one_in_a_segment_is_made_where_there_are_zeros_and_found_again),
     CHECK_TEST(a_place_that_does_not_suit_is_refused),
     CHECK_TEST(a_child_takes_part_as_another_and_takes_nothing_with_it),
+    CHECK_TEST(many_in_a_segment_share_a_descriptor_and_a_child_replaces_it),
     CHECK_TEST(before_it_joins_a_child_holds_nothing_and_is_told_so),
     CHECK_TEST(the_child_keeps_the_object_when_its_parent_leaves_first),
     CHECK_TEST(without_a_word_before_the_fork_the_child_still_gets_its_own),

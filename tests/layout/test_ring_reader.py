@@ -119,7 +119,36 @@ def decode(record: Record) -> Any:
                 parts.append(record.payload[place : place + (length & MASK >> 1)])
                 place += length & MASK >> 1
             return pickle.loads(record.payload[:size], buffers=parts)
+        case 6:
+            value, place = plain_value(record.payload, 0)
+            assert place == len(record.payload)
+            return value
     raise AssertionError(record)
+
+
+def plain_value(payload: bytes, place: int) -> tuple[Any, int]:
+    """A value, and where the next one begins."""
+    tag = payload[place : place + 1]
+    place += 1
+    if tag in (b"N", b"F", b"T"):
+        return {b"N": None, b"F": False, b"T": True}[tag], place
+    if tag in (b"i", b"d"):
+        (number,) = struct.unpack_from("=q" if tag == b"i" else "=d", payload, place)
+        return number, place + 8
+    (count,) = struct.unpack_from("=I", payload, place)
+    place += 4
+    if tag in (b"s", b"b"):
+        content = payload[place : place + count]
+        assert len(content) == count
+        return content if tag == b"b" else content.decode(), place + count
+    assert tag in (b"(", b"[", b"{")
+    items = []
+    for _ in range(2 * count if tag == b"{" else count):
+        item, place = plain_value(payload, place)
+        items.append(item)
+    if tag == b"{":
+        return dict(zip(items[::2], items[1::2], strict=True)), place
+    return tuple(items) if tag == b"(" else items, place
 
 
 VALUES = [
@@ -130,6 +159,8 @@ VALUES = [
     np.arange(12, dtype="<f8").reshape(3, 4),
     np.asfortranarray(np.arange(12, dtype=">u2").reshape(3, 4)),
     np.float32(1.5) * np.ones(()),
+    {"nested": [1, None, (2.5, True, False)], "text": b"bytes", -(2**63): "\N{SNOWMAN}", 1: {}},
+    -0.0,
     {"nested": [1, None], "array": np.arange(100), "more": pickle.PickleBuffer(b"x" * 1000)},
 ]
 

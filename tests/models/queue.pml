@@ -250,6 +250,7 @@ inline recover()
     /* queue.c recover: isthmus_note_u64(&cursors->out, out) */
     d_step { count_out(k); out = k; k = 0 };
 #endif
+    /* left out: queue.c recover: isthmus_store_u32(&cursors->recount, 1) */
 #ifndef RECOVERS_SILENTLY
     returned++; /* queue.c recover: isthmus_add_u32(&cursors->returned, 1) */
 #endif
@@ -460,6 +461,7 @@ inline return_it(at)
         out--;
         /* queue.c isthmus_queue_return: isthmus_store_release_u32(&shared->state, 0) */
         atomic { state[AT(at)] = 0; lease_of[MESSAGE(at)] = 0 };
+        /* left out: queue.c isthmus_queue_return: isthmus_store_u32(&cursors->recount, 1) */
         returned++ /* queue.c isthmus_queue_return: isthmus_add_u32(&cursors->returned, 1) */
     fi
 }

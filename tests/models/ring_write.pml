@@ -166,7 +166,7 @@ inline make_room()
 #ifdef MAXSIZE
     if
     /* ring_write.c make_room: uint64_t gone = isthmus_peek_u64(&cursors->gone_seen); if (number -
-       gone >= queue->maxsize) */
+       gone >= queue->maxsize || to_be_counted(queue, number)) */
     :: !no_room && first + count - gone_seen >= MAXSIZE ->
         /* ring_write.c make_room: write->seen = isthmus_load_acquire_u64(&cursors->head) */
         seen = head;
