@@ -45,8 +45,9 @@ class Queue(ring.Queue, RingHandle):
         persist: stay when the last handle is closed.
         participants: how many handles there may be at once.
         spin: microseconds that a wait spins before it sleeps; see `Lock`.
-        allow_pickle: whether to read pickles: objects that are not bytes, text or arrays. None:
-            if only this user or root could have put them, by the mode and owner of the queue.
+        allow_pickle: whether to read pickles: objects that are not bytes, text, arrays or plain
+            values (numbers, tuples, lists, dicts; the guide has their limits). None: if only
+            this user or root could have put them, by the mode and owner of the queue.
         mode: permission bits of a new one, exact.
         owner: whose one that is there may be: a user, or "any"; None: one's own.
         open_timeout: seconds to wait for one that somebody is about to make.

@@ -248,8 +248,9 @@ class Subscriber(ring.Subscriber, TopicHandle):
             many as there are.
         timeout: seconds that `recv` and the like wait for a message, unless told otherwise;
             None: for ever.
-        allow_pickle: whether to read pickles: objects that are not bytes, text or arrays. None:
-            if only this user or root could have published them, by the mode and owner of the topic.
+        allow_pickle: whether to read pickles: objects that are not bytes, text, arrays or plain
+            values (numbers, tuples, lists, dicts; the guide has their limits). None: if only
+            this user or root could have published them, by the mode and owner of the topic.
         capacity, persist, participants, spin, mode, owner, open_timeout: as for `Publisher`. When
             it is not known who comes first, all should ask for the same capacity.
 

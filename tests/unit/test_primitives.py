@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -548,3 +549,15 @@ def test_a_process_that_is_killed_leaves_it_to_the_next_one(name: str) -> None:
     semaphore = Semaphore(name, 5)
     assert semaphore.created and semaphore.value == 5
     until(lambda: len(objects(name)) == 1)
+
+
+@pytest.mark.parametrize("make", [Lock, RWLock, Condition, lambda **at: Barrier(parties=2, **at)])
+def test_one_in_a_segment_goes_with_a_reference_cycle(make: Any) -> None:
+    """Its memory must not go before it has left."""
+    with Segment.anonymous(1 << 16) as segment:
+        handle = make(segment=segment, offset=0)
+        handle.on_owner_death = lambda _, handle=handle: handle
+        mapped = weakref.ref(handle)
+    del handle, segment
+    gc.collect()
+    assert mapped() is None

@@ -197,13 +197,13 @@ def test_signal_handlers_run_during_waits_and_may_end_them() -> None:
     for wait in waits:
         with signals(stop), pytest.raises(Stop):
             wait()
-    q.put(b"x" * 4000)
+    q.put(b"x" * 4064)
     for put in (lambda: q.put(b"y" * 100), lambda: q.put_many([{}] * 100)):
         with signals(stop), pytest.raises(Stop):
             put()
     with signals(stop), pytest.raises(Stop):
         q.join()
-    assert q.get_many(10) == [b"x" * 4000]
+    assert q.get_many(10) == [b"x" * 4064]
     with signals(lambda count: q.put(b"from a handler") if count == 3 else None):
         assert q.get() == b"from a handler"
 

@@ -308,3 +308,16 @@ def test_a_child_that_ends_gives_back_what_it_has_leased(name: str) -> None:
     with forked(lambda: kept.append(q.lease())) as child:
         assert child.finish() == 0
     assert q.get(timeout=PATIENCE) == b"x"
+
+
+def test_a_lease_that_goes_back_counts_again_at_once() -> None:
+    q = Queue(maxsize=3)
+    q.put_many([b"0", b"1"])
+    lease = q.lease()
+    assert q.get() == b"1"
+    q.put_many([b"2", b"3"])
+    lease.give_back()
+    assert q.qsize() == 3
+    with pytest.raises(isthmus.Full):
+        q.put(b"4", block=False)
+    assert [q.get(), q.get(), q.get()] == [b"0", b"2", b"3"]

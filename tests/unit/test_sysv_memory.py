@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import struct
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from isthmus import posix, sysv
+from isthmus._core import memory
 from isthmus.sysv import IPC_CREAT, IPC_EXCL, IPC_PRIVATE, IPC_RMID, IPC_SET, IPC_STAT
 
 PAGE = os.sysconf("SC_PAGESIZE")
@@ -27,6 +29,13 @@ def test_what_one_attachment_writes_another_reads(shmid: int) -> None:
     one.buf[:5] = b"hello"
     assert bytes(two.buf[:5]) == b"hello"
     assert (len(one), one.buf.readonly, two.buf.readonly) == (PAGE, False, True)
+
+
+def test_a_mapping_for_reading_only_has_no_writable_buffer(shmid: int) -> None:
+    mapping = memory.sysv_attach(shmid, sysv.SHM_RDONLY)
+    assert mapping.readonly
+    with pytest.raises(TypeError, match="read-write"):
+        struct.pack_into("q", mapping, 0, 1)
 
 
 def test_another_process_finds_it_by_its_key(key: int, shmid: int, run_python: Any) -> None:

@@ -228,7 +228,7 @@ def test_arguments_are_checked(name: str) -> None:
         with pytest.raises(isthmus.ArgumentError, match="NaN"):
             sub.recv(float("nan"))
         with pytest.raises(isthmus.ArgumentError, match="NaN"):
-            pub.publish(1, timeout=float("nan"))
+            pub.publish({1}, timeout=float("nan"))
         with pytest.raises(TypeError):
             sub.timeout = "1"  # type: ignore[assignment,unused-ignore]
         sub.timeout = None

@@ -340,7 +340,8 @@ def sysv_attach(int id, int flags, uintptr_t hint=0):
     if error:
         isthmus_os_sysv_detach(data)
         fail(error)
-    return new_mapping(data, found.size, flags & 0o10000, BY_SHMAT)
+    # Exactly 1 or 0: PyBuffer_FillInfo() takes any other number for "writable".
+    return new_mapping(data, found.size, flags & 0o10000 != 0, BY_SHMAT)
 
 
 def sysv_status(int id):

@@ -40,7 +40,11 @@ cdef extern from "isthmus/isthmus.h" nogil:
         uint32_t participants
         uint32_t used
 
+    uint32_t ISTHMUS_WORD_OWNER
+
     struct isthmus_shared_lock:
+        uint32_t word
+        uint32_t tid
         uint32_t depth
         uint32_t deaths
 
@@ -80,6 +84,10 @@ cdef extern from "isthmus/isthmus.h" nogil:
                                 uint64_t offset, const isthmus_primitive_plan *plan)
     int isthmus_primitive_find(isthmus_primitive *primitive, void *data, size_t size, int fd,
                                uint64_t offset, uint32_t kind)
+    int isthmus_primitive_place_by_fd(isthmus_primitive *primitive, void *data, size_t size, int fd,
+                                      uint64_t offset, const isthmus_primitive_plan *plan)
+    int isthmus_primitive_find_by_fd(isthmus_primitive *primitive, void *data, size_t size, int fd,
+                                     uint64_t offset, uint32_t kind)
     void isthmus_primitive_close(isthmus_primitive *primitive)
     int isthmus_primitive_unlink(const isthmus_primitive *primitive)
     int isthmus_primitive_join(isthmus_primitive *primitive)
@@ -102,6 +110,7 @@ cdef extern from "isthmus/isthmus.h" nogil:
 
     int isthmus_lock_acquire(isthmus_primitive *lock, uint64_t deadline)
     int isthmus_lock_release(isthmus_primitive *lock)
+    int isthmus_lock_release_any(isthmus_primitive *lock)
     int isthmus_lock_abandon(isthmus_primitive *lock)
     int isthmus_lock_locked(const isthmus_primitive *lock)
 

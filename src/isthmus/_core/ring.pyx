@@ -17,7 +17,7 @@ else raises what `isthmus._ring.failed` makes of the errno.
 
 cimport cython
 from libc.errno cimport (
-    EAGAIN, EBADF, EBADMSG, EBUSY, EINTR, EINVAL, ENOENT, ESHUTDOWN,
+    EAGAIN, EBADF, EBADMSG, EBUSY, EINTR, EINVAL, ENOBUFS, ENOENT, ESHUTDOWN,
     ESTALE, ETIMEDOUT,
 )
 from libc.stdint cimport (
@@ -34,7 +34,17 @@ from cpython.bytearray cimport (
 from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
 )
+from cpython.bool cimport PyBool_Check
+from cpython.dict cimport PyDict_CheckExact, PyDict_Next, PyDict_SetItem
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact, PyFloat_FromDouble
+from cpython.list cimport PyList_CheckExact, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
+from cpython.long cimport (
+    PyLong_AsLongLongAndOverflow, PyLong_CheckExact, PyLong_FromLongLong,
+)
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_CheckExact, PyUnicode_DecodeUTF8
 
 from isthmus._core.primitives cimport (
@@ -60,9 +70,12 @@ cdef enum:
 include "handles.pxi"
 include "ring_object.pxi"
 include "ring_codec.pxi"
+include "ring_value.pxi"
 include "ring_write.pxi"
 include "ring_queue.pxi"
+include "ring_get.pxi"
 include "ring_lease.pxi"
+include "ring_fifo.pxi"
 include "ring_publisher.pxi"
 include "ring_loan.pxi"
 include "ring_subscriber.pxi"

@@ -13,6 +13,7 @@ cdef uint64_t READONLY = <uint64_t>1 << 63
 
 cdef object ndarray = None           # the class, once somebody has loaded numpy
 cdef object numpy_empty = None
+cdef object nothing = object()       # what is given where None could be a message
 cdef object dumps = None
 cdef object loads = None
 cdef dict texts_of_dtypes = {}       # what `_dtype.encode` made; None: is to be pickled
@@ -88,10 +89,15 @@ cdef class Buffer:
         PyBuffer_Release(&self.view)
 
 
-cdef Outgoing encoded(object obj):
+cdef Outgoing encoded(Ring ring, object obj):
     """Anything as what can be put: what `pour` takes. Raises what pickling it raises."""
-    cdef Outgoing message = Outgoing.__new__(Outgoing)
+    cdef Outgoing message
     cdef Py_ssize_t length
+    if type(obj) is Outgoing:
+        return <Outgoing>obj
+    message = Outgoing.__new__(Outgoing)
+    if may_be_plain(obj) and value_encoded(message, obj):
+        return message
     if PyBytes_CheckExact(obj):
         message.type, message.source = ISTHMUS_TYPE_BYTES, obj
         message.data, message.size = PyBytes_AS_STRING(obj), PyBytes_GET_SIZE(obj)
@@ -99,7 +105,7 @@ cdef Outgoing encoded(object obj):
         try:
             message.data = PyUnicode_AsUTF8AndSize(obj, &length)
         except UnicodeEncodeError:  # half of a surrogate pair, which pickle can take
-            return pickled(message, obj)
+            return pickled(ring, message, obj)
         message.type, message.source, message.size = ISTHMUS_TYPE_TEXT, obj, length
     elif PyByteArray_CheckExact(obj):
         viewing(message, obj, PyBUF_SIMPLE)
@@ -113,7 +119,7 @@ cdef Outgoing encoded(object obj):
     elif is_array(obj) and array_encoded(message, obj):
         pass
     else:
-        return pickled(message, obj)
+        return pickled(ring, message, obj)
     return message
 
 
@@ -206,16 +212,19 @@ cdef class Collector:
         return False
 
 
-cdef Outgoing pickled(Outgoing message, object obj):
+cdef Outgoing pickled(Ring ring, Outgoing message, object obj):
     global dumps
     cdef isthmus_shared_pickle facts
     cdef Collector collector = Collector.__new__(Collector)
     cdef Buffer buffer
     cdef uint64_t length
-    if dumps is None:
-        from pickle import dumps
     collector.found = []
-    text = dumps(obj, 5, buffer_callback=collector)
+    if ring.pickler is not None:
+        text = ring.pickler(obj, collector)
+    else:
+        if dumps is None:
+            from pickle import dumps
+        text = dumps(obj, 5, buffer_callback=collector)
     message.type, message.source = ISTHMUS_TYPE_PICKLE, text
     message.data, message.size = PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text)
     memset(&facts, 0, sizeof(facts))
@@ -285,7 +294,7 @@ cdef class Arrived:
 
     cdef isthmus_record record  # its pointers lead into the two below
     cdef bytes meta
-    cdef object body            # bytearray; of bytes and text: bytes
+    cdef object body            # bytearray; of bytes, text and values: bytes
 
 
 cdef extern from *:
@@ -333,7 +342,7 @@ cdef Arrived arrived(const isthmus_record *record):
     copied.record = record[0]
     copied.meta = PyBytes_FromStringAndSize(<const char *>record.meta, record.meta_size)
     copied.record.meta = PyBytes_AS_STRING(copied.meta)
-    if record.type == ISTHMUS_TYPE_BYTES or record.type == ISTHMUS_TYPE_TEXT:
+    if record.type in (ISTHMUS_TYPE_BYTES, ISTHMUS_TYPE_TEXT, ISTHMUS_TYPE_VALUE):
         body = PyBytes_FromStringAndSize(NULL, record.size)
         copied.record.data = PyBytes_AS_STRING(body)
     else:
@@ -372,6 +381,8 @@ cdef object value_of(Ring ring, const isthmus_record *record, bytes meta, object
         return array_of(ring, record, meta, body)
     if record.type == ISTHMUS_TYPE_PICKLE:
         return unpickled(ring, record, meta, body)
+    if record.type == ISTHMUS_TYPE_VALUE:
+        return value_decoded(ring, record, body)
     if record.type == ISTHMUS_TYPE_TEXT:
         try:
             return PyUnicode_DecodeUTF8(<char *>record.data, record.size, NULL)
@@ -459,11 +470,11 @@ cdef object array_of(Ring ring, const isthmus_record *record, bytes meta, object
     return array
 
 
-cdef bint trusted(Ring ring) except -1:
+cdef bint trusted(Ring ring) noexcept:
     """Whether nobody but this user and root could have written to it."""
     cdef stat_facts facts
     if ring.trust is not None:
-        return ring.trust
+        return ring.trust is True
     if ring.core.primitive.path[0] == 0:
         return True  # anonymous: whoever has it got it from somebody who had it
     if fstat(ring.core.primitive.fd, &facts) < 0:
@@ -486,7 +497,8 @@ cdef object unpickled(Ring ring, const isthmus_record *record, bytes meta, objec
         raise record_error(ring, record, "it has too little meta data for a pickle")
     memcpy(&facts, place, sizeof(facts))
     place += sizeof(facts)
-    if facts.buffers > (size - sizeof(facts)) / 8 or facts.size > record.size:
+    size -= sizeof(facts)
+    if facts.buffers > size / 8 or facts.size > record.size:
         raise record_error(ring, record, "its meta data are not those of a pickle")
     if body is None:
         body = PyByteArray_FromStringAndSize(NULL, record.size)

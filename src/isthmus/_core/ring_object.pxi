@@ -17,6 +17,7 @@ cdef class Ring:
     cdef isthmus_handle *handle
     cdef isthmus_ring *core  # in the handle
     cdef object trust        # allow_pickle
+    cdef object pickler      # None: pickle.dumps; else of an object and a buffer callback
     cdef public object _origin
     cdef object __weakref__
 

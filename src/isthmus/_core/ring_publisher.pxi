@@ -30,7 +30,8 @@ cdef class Publisher(Ring):
 
         Args:
             obj: anything that can be pickled. `bytes`, `bytearray`, `str`, `memoryview` (which
-                comes out as bytes) and numpy arrays travel as they are.
+                comes out as bytes) and numpy arrays travel as they are; numbers, and tuples,
+                lists and dicts of numbers, text and bytes, in a form of their own, unpickled.
             timeout: seconds to wait at most, when it has to wait; None: for ever; zero or less:
                 try once. What it waits for is said by `overflow`.
 
@@ -44,10 +45,8 @@ cdef class Publisher(Ring):
             ArgumentError: timeout is NaN. ClosedError. TooManyParticipantsError (first use in
             a forked child). And what pickling raises.
         """
-        if not ISTHMUS_NO_GIL and PyBytes_CheckExact(obj) and PyBytes_GET_SIZE(obj) < MUCH:
-            if isthmus_ring_try_write(&self.handle.ring, ISTHMUS_TYPE_BYTES,
-                                      PyBytes_AS_STRING(obj), PyBytes_GET_SIZE(obj)) == 0:
-                return
+        if not ISTHMUS_NO_GIL and written_now(self, obj):
+            return
         publish_one(self, obj, until_room(self, timeout))
 
     def publish_many(self, items, timeout=None):
@@ -142,7 +141,7 @@ cdef int check_no_loan(Publisher publisher) except -1:
 
 
 cdef int publish_one(Publisher publisher, object obj, uint64_t deadline) except -1:
-    cdef Outgoing message = encoded(obj)
+    cdef Outgoing message = encoded(publisher, obj)
     cdef int result
     publisher.enter()
     try:

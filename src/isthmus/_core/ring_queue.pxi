@@ -10,7 +10,8 @@ cdef class Queue(Ring):
 
         Args:
             obj: anything that can be pickled. `bytes`, `bytearray`, `str`, `memoryview` (which
-                comes out as bytes) and numpy arrays travel as they are.
+                comes out as bytes) and numpy arrays travel as they are; numbers, and tuples,
+                lists and dicts of numbers, text and bytes, in a form of their own, unpickled.
             block: False: do not wait; `timeout` is then ignored.
             timeout: seconds to wait at most; None: for ever; zero or less: try once.
 
@@ -25,18 +26,14 @@ cdef class Queue(Ring):
             ArgumentError: timeout is NaN. ClosedError. TooManyParticipantsError (first use in
             a forked child). And what pickling raises.
         """
-        if not ISTHMUS_NO_GIL and PyBytes_CheckExact(obj) and PyBytes_GET_SIZE(obj) < MUCH:
-            if isthmus_ring_try_write(self.core, ISTHMUS_TYPE_BYTES, PyBytes_AS_STRING(obj),
-                                      PyBytes_GET_SIZE(obj)) == 0:
-                return
+        if not ISTHMUS_NO_GIL and written_now(self, obj):
+            return
         queue_put(self, obj, deadline_when(block, timeout))
 
     def put_nowait(self, obj):
         """The same as ``put(obj, block=False)``."""
-        if not ISTHMUS_NO_GIL and PyBytes_CheckExact(obj) and PyBytes_GET_SIZE(obj) < MUCH:
-            if isthmus_ring_try_write(self.core, ISTHMUS_TYPE_BYTES, PyBytes_AS_STRING(obj),
-                                      PyBytes_GET_SIZE(obj)) == 0:
-                return
+        if not ISTHMUS_NO_GIL and written_now(self, obj):
+            return
         queue_put(self, obj, 0)
 
     def put_many(self, items, block=True, timeout=None):
@@ -57,6 +54,35 @@ cdef class Queue(Ring):
             self.leave()
         if result < 0:
             raise queue_failed(self, result, True, done)
+
+    def _offer(self, obj, bint block, timeout, uint64_t patience_ns):
+        """As `put`, but where it is bytes that are missing, wait no longer than `patience_ns`.
+
+        None: it has been put. Else: the message, pickled, to be offered to a larger queue; also
+        when this one has been shut down.
+        """
+        cdef Outgoing message
+        cdef int result
+        if not ISTHMUS_NO_GIL and written_now(self, obj):
+            return None
+        message = encoded(self, obj)
+        if isthmus_record_room(message.meta_size, message.size) > self.core.capacity:
+            return message
+        self.enter()
+        try:
+            result = offer_one(self, message, deadline_when(block, timeout), patience_ns)
+        finally:
+            self.leave()
+        if result == -ENOBUFS or result == -ESHUTDOWN:
+            return message
+        if result < 0:
+            raise queue_failed(self, result, True)
+        return None
+
+    def _room(self, message):
+        """Bytes that what `_offer` has returned takes in a queue, at most."""
+        cdef Outgoing outgoing = <Outgoing?>message
+        return isthmus_record_room(outgoing.meta_size, outgoing.size)
 
     # ---- Getting -------------------------------------------------------------------
 
@@ -79,7 +105,7 @@ cdef class Queue(Ring):
         """
         if not ISTHMUS_NO_GIL:
             value = get_now(self)
-            if value is not None:
+            if value is not nothing:
                 return value
         return queue_get(self, deadline_when(block, timeout))
 
@@ -87,7 +113,7 @@ cdef class Queue(Ring):
         """The same as ``get(block=False)``."""
         if not ISTHMUS_NO_GIL:
             value = get_now(self)
-            if value is not None:
+            if value is not nothing:
                 return value
         return queue_get(self, 0)
 
@@ -114,7 +140,7 @@ cdef class Queue(Ring):
     def __next__(self):
         if not ISTHMUS_NO_GIL:
             value = get_now(self)
-            if value is not None:
+            if value is not nothing:
                 return value
         from isthmus._ring_errors import ShutDown
         try:
@@ -122,6 +148,10 @@ cdef class Queue(Ring):
         except ShutDown:
             pass
         raise StopIteration
+
+    def _set_pickler(self, pickler):
+        """Use ``pickler(obj, buffer_callback)`` instead of `pickle.dumps`; None: as before."""
+        self.pickler = pickler
 
     # ---- What is in it --------------------------------------------------------------
 
@@ -326,7 +356,7 @@ cdef isthmus_queue_state state_of(Queue queue) except *:
 
 
 cdef int queue_put(Queue queue, object obj, uint64_t deadline) except -1:
-    cdef Outgoing message = encoded(obj)
+    cdef Outgoing message = encoded(queue, obj)
     cdef int result
     queue.enter()
     try:
@@ -338,197 +368,39 @@ cdef int queue_put(Queue queue, object obj, uint64_t deadline) except -1:
     return 0
 
 
-cdef inline bint is_simple(const isthmus_record *record) noexcept:
-    """Whether it can be decoded within the read: see `simple`."""
-    return record.type in (ISTHMUS_TYPE_BYTES, ISTHMUS_TYPE_BYTEARRAY, ISTHMUS_TYPE_TEXT) and (
-        record.size < MUCH)
-
-
-cdef inline object get_now(Queue queue):
-    """What costs least: short bytes that are there. None: anything else."""
-    cdef isthmus_read read
+cdef int offer_one(Queue queue, Outgoing message, uint64_t deadline,
+                   uint64_t patience_ns) except 1:
+    """As `write_one`, but -ENOBUFS when it is bytes that are missing."""
+    cdef isthmus_write write
     cdef isthmus_record record
-    if isthmus_read_begin(queue.core, &read, 0) < 0:
-        return None
-    if isthmus_read_next(queue.core, &read, &record) == 0:
-        if record.type == ISTHMUS_TYPE_BYTES and record.size < MUCH:
-            try:
-                value = PyBytes_FromStringAndSize(<char *>record.data, record.size)
-            except BaseException:
-                isthmus_read_abort(queue.core, &read)
-                raise
-            isthmus_read_commit(queue.core, &read)
-            return value
-    isthmus_read_abort(queue.core, &read)
-    return None
-
-
-cdef object queue_get(Queue queue, uint64_t deadline):
-    return queue_get_many(queue, 1, deadline)[0]
-
-
-cdef list queue_get_many(Queue queue, Py_ssize_t most, uint64_t deadline):
-    """Messages that need no more than copying, or leased ones, which are acknowledged in the end.
-
-    Never both: those that were read must not be lost to an error in decoding the others.
-    """
-    cdef isthmus_read read
-    cdef isthmus_record record
-    cdef list items = []
-    cdef list leases = []
+    cdef uint64_t limit = ISTHMUS_FOREVER  # for bytes; not begun
+    cdef uint64_t until
     cdef int result
-    queue.enter()
-    try:
-        while True:
-            result = queue.begin_read(&read, patience(deadline))
-            if result == 0:
-                result = read_batch(queue, &read, &record, most, items, len(leases) != 0)
-            if result == LEASED:
-                take_leased(queue, &record, items, leases)
-                if len(items) < most:
-                    deadline = 0
-                    continue
-            if items:
-                break
-            if result != -EAGAIN:
-                raise queue_failed(queue, result, False)
-            result = queue.await_message(&read, deadline)
-            if result < 0 and result != -ISTHMUS_E_NOT_JOINED:
-                raise queue_failed(queue, result, False)
-    except BaseException as error:
-        if not items or not isinstance(error, Exception):
-            give_all_back(queue, leases)
-            raise
-        # What has failed has stayed, and fails again when it is its turn.
-    finally:
-        acknowledge_all(queue, leases)
-        queue.leave()
-    return items
-
-
-cdef enum:
-    LEASED = 1
-
-
-cdef int read_batch(Queue queue, isthmus_read *read, isthmus_record *record, Py_ssize_t most,
-                    list items, bint leasing) except -1000:
-    """In a read, which it ends: append messages to `items`. Runs no code of users.
-
-    LEASED: there is one, at *record, that is leased now. Otherwise as the core answered
-    when it found no more, or 0.
-    """
-    cdef isthmus_read before
-    cdef int result = 0
-    cdef Py_ssize_t count = 0
-    cdef bint fits
-    while len(items) < most:
-        before = read[0]
-        result = isthmus_read_next(queue.core, read, record)
+    while True:
+        result = queue.begin_write(&write, False, patience(deadline))
         if result < 0:
-            break
-        fits = is_simple(record)
-        value = None
-        if fits and not leasing:
-            try:
-                value = simple(record)
-            except BaseException:
-                isthmus_read_abort(queue.core, read)
-                del items[:]
-                raise
-        if value is None:  # or it is a text that is none: `loaded` says so
-            if count == 0 and not (fits and leasing):
-                result = isthmus_queue_lease(queue.core, read, record)
-                return LEASED if result == 0 else result
-            read[0] = before  # as if it had not been looked at
-            break
-        items.append(value)
-        count += 1
-    if count == 0:
-        isthmus_read_abort(queue.core, read)
-    else:
-        isthmus_read_commit(queue.core, read)
-    return result
-
-
-cdef int take_leased(Queue queue, const isthmus_record *record, list items,
-                     list leases) except -1:
-    """Decode a record that is leased, and append it. On an error it goes back, or is gone."""
-    cdef uint64_t position = record.position
-    cdef uint64_t sequence = record.sequence
-    try:
-        value = loaded(queue, record)
-    except BaseException as error:
-        try:
-            lost = not items and record.type == ISTHMUS_TYPE_PICKLE and is_lost(error)
-        except BaseException:
-            untake(queue, position, sequence)
-            raise
-        if not lost:
-            untake(queue, position, sequence)
-            raise
-        # It would fail again and again, and nothing behind it could be reached.
-        acknowledge(queue, position, sequence, True)
-        try:
-            error.add_note(f"(message {sequence} has been taken from {queue._origin.what})")
-        except Exception:
-            pass  # of a class of its own, which takes none
-        raise
-    items.append(value)
-    leases.append((position, sequence))
-    return 0
-
-
-cdef bint is_lost(object error) except -1:
-    """Whether unpickling has failed for a reason that is in the message."""
-    if not isinstance(error, Exception) or isinstance(error, MemoryError):
-        return False
-    from isthmus._ring_errors import RecordError, UntrustedPickleError
-    return not isinstance(error, (RecordError, UntrustedPickleError))
-
-
-# Without the GIL, since they wait for a lock that a thread may have that waits for the GIL.
-
-cdef int acknowledge(Queue queue, uint64_t position, uint64_t sequence, bint taken) noexcept:
-    """`taken`: as if it had been got without a lease, so that `task_done` is to follow."""
-    cdef int result = -EINTR
-    while result == -EINTR:
-        with nogil:
-            if taken:
-                result = isthmus_queue_take(queue.core, position, sequence)
-            else:
-                result = isthmus_queue_acknowledge(queue.core, position, sequence)
-    return result
-
-
-cdef int give_back(Queue queue, uint64_t position, uint64_t sequence) noexcept:
-    cdef int result = -EINTR
-    while result == -EINTR:
-        with nogil:
-            result = isthmus_queue_give_back(queue.core, position, sequence)
-    return result
-
-
-cdef int untake(Queue queue, uint64_t position, uint64_t sequence) noexcept:
-    """Give back what `get` could not get: that was no delivery by lease."""
-    cdef int result = -EINTR
-    while result == -EINTR:
-        with nogil:
-            result = isthmus_queue_untake(queue.core, position, sequence)
-    return result
-
-
-cdef int acknowledge_all(Queue queue, list leases) except -1:
-    for position, sequence in leases:
-        # Those that are not ours any more, since a signal handler has forked, are the parent's.
-        acknowledge(queue, position, sequence, True)
-    return 0
-
-
-cdef int give_all_back(Queue queue, list leases) except -1:
-    for position, sequence in reversed(leases):
-        untake(queue, position, sequence)
-    del leases[:]
-    return 0
+            return result
+        result = isthmus_write_reserve(queue.core, &write, message.type, message.meta_size,
+                                       message.size, &record)
+        if result == 0:
+            pour(message, &record)
+            isthmus_write_commit(queue.core, &write)
+            return 0
+        isthmus_write_abort(queue.core, &write)
+        if result != -EAGAIN:
+            return result
+        until = deadline
+        if write.end + write.needed - write.seen > queue.core.capacity:
+            if deadline == 0 or patience_ns == 0:
+                return -ENOBUFS
+            if limit == ISTHMUS_FOREVER:
+                limit = isthmus_deadline_after(patience_ns)
+            until = min(until, limit)
+        result = queue.await_room(&write, until)
+        if result == -ETIMEDOUT and until == limit:
+            return -ENOBUFS
+        if result < 0 and result != -ISTHMUS_E_NOT_JOINED:
+            return result
 
 
 cdef list queue_aside(Queue queue):

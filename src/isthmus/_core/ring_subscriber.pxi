@@ -29,7 +29,7 @@ cdef class Subscriber(Ring):
         """
         if not ISTHMUS_NO_GIL and self.failure is None:
             value = recv_now(self)
-            if value is not None:
+            if value is not nothing:
                 return value
         return subscriber_recv(self, until_message(self, timeout))
 
@@ -64,7 +64,7 @@ cdef class Subscriber(Ring):
     def __next__(self):
         if not ISTHMUS_NO_GIL and self.failure is None:
             value = recv_now(self)
-            if value is not None:
+            if value is not nothing:
                 return value
         from isthmus._ring_errors import Empty
         try:
@@ -157,11 +157,11 @@ cdef int present(Ring ring) except -1:
 
 
 cdef inline object recv_now(Subscriber subscriber):
-    """What costs least: short bytes that are there. None: anything else."""
+    """What costs least: short bytes or a value that are there. `nothing`: anything else."""
     cdef isthmus_read read
     cdef isthmus_record record
     if isthmus_read_begin(subscriber.core, &read, 0) < 0:
-        return None
+        return nothing
     if isthmus_read_next(subscriber.core, &read, &record) == 0:
         if record.type == ISTHMUS_TYPE_BYTES and record.size < MUCH:
             try:
@@ -172,8 +172,23 @@ cdef inline object recv_now(Subscriber subscriber):
             if isthmus_read_valid(subscriber.core, &read, &record) == 0:
                 isthmus_read_commit(subscriber.core, &read)
                 return value
+        elif record.type == ISTHMUS_TYPE_VALUE and record.size <= VALUE_SMALL:
+            return recv_value_now(subscriber, &read, &record)
     isthmus_read_abort(subscriber.core, &read)
-    return None
+    return nothing
+
+
+cdef object recv_value_now(Subscriber subscriber, isthmus_read *read,
+                           const isthmus_record *record):
+    cdef char small[VALUE_SMALL]
+    cdef uint64_t place
+    memcpy(small, record.data, record.size)
+    if is_value(small, record.size, &place):
+        if isthmus_read_valid(subscriber.core, read, record) == 0:
+            isthmus_read_commit(subscriber.core, read)
+            return value_taken(subscriber, small, record.sequence)
+    isthmus_read_abort(subscriber.core, read)
+    return nothing
 
 
 cdef object receiving_failed(Subscriber subscriber, int result):
@@ -203,6 +218,7 @@ cdef list subscriber_recv_many(Subscriber subscriber, Py_ssize_t most, uint64_t 
     cdef list items = []
     cdef Arrived copied
     cdef uint64_t expected = UINT64_MAX
+    cdef bint values = False
     cdef int result
     subscriber.enter()
     try:
@@ -214,7 +230,11 @@ cdef list subscriber_recv_many(Subscriber subscriber, Py_ssize_t most, uint64_t 
             else:
                 result = subscriber.begin_read(&read, patience(deadline))
             if result == 0:
-                copied = receive_batch(subscriber, &read, &record, most, items, &expected, &result)
+                copied = receive_batch(subscriber, &read, &record, most, items, &values,
+                                       &expected, &result)
+            if values:
+                values = False
+                make_values(subscriber, items)
             try:
                 if copied is not None:
                     items.append(decoded(subscriber, copied))
@@ -246,11 +266,13 @@ cdef object no_record(Subscriber subscriber, uint64_t position, uint64_t expecte
 
 
 cdef Arrived receive_batch(Subscriber subscriber, isthmus_read *read, isthmus_record *record,
-                           Py_ssize_t most, list items, uint64_t *expected, int *result):
+                           Py_ssize_t most, list items, bint *values, uint64_t *expected,
+                           int *result):
     """In a read, which it ends: append messages to `items`. Runs no code of users.
 
     The last one, if it is not as simple as the others, is what it returns. *result: as the
-    core has answered; *expected: the number that the last one that it looked at should have.
+    core has answered; *values: as for `read_batch`; *expected: the number that the last one that
+    it looked at should have.
     """
     cdef Arrived copied = None
     cdef object value
@@ -264,19 +286,21 @@ cdef Arrived receive_batch(Subscriber subscriber, isthmus_read *read, isthmus_re
         try:
             if is_simple(record):
                 value = simple(record)
-            if value is None:  # or a text that is none: if it was whole, `decoded` says so
+            elif is_short_value(record):
+                value, values[0] = value_arrived(record), True
+            if value is None:  # or it is none of its type: if it was whole, `decoded` says so
                 copied = arrived(record)
+            result[0] = isthmus_read_valid(subscriber.core, read, record)
+            if result[0] == -ESTALE:
+                copied = None
+                result[0] = 0
+                continue  # overwritten while it was copied
+            if copied is None:
+                items.append(value)
         except BaseException:
             isthmus_read_abort(subscriber.core, read)
             del items[len(items) - taken:]
             raise
-        result[0] = isthmus_read_valid(subscriber.core, read, record)
-        if result[0] == -ESTALE:
-            copied = None
-            result[0] = 0
-            continue  # overwritten while it was copied
-        if copied is None:
-            items.append(value)
         taken += 1
     if taken == 0 and result[0] == -EAGAIN and read.position == read.first:
         isthmus_read_abort(subscriber.core, read)

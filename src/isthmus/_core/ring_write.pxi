@@ -15,6 +15,14 @@ cdef inline uint64_t deadline_when(object block, object timeout) except? 0:
     return deadline_of(timeout) if block else 0
 
 
+cdef inline bint written_now(Ring ring, object obj) noexcept:
+    """What costs least: short bytes or values that there is room for. False: not written."""
+    if PyBytes_CheckExact(obj):
+        return PyBytes_GET_SIZE(obj) < MUCH and isthmus_ring_try_write(
+            ring.core, ISTHMUS_TYPE_BYTES, PyBytes_AS_STRING(obj), PyBytes_GET_SIZE(obj)) == 0
+    return may_be_plain(obj) and value_written(ring, obj)
+
+
 cdef int write_one(Ring ring, Outgoing message, uint64_t deadline) except 1:
     """Put or publish it. 0; -ETIMEDOUT: no room in time; or another answer of the core."""
     cdef isthmus_write write
@@ -94,7 +102,7 @@ cdef tuple all_encoded(Ring ring, object objects):
     made = []
     for item in items:
         if not PyBytes_CheckExact(item):
-            message = encoded(item)
+            message = encoded(ring, item)
             fitting(ring, message.meta_size, message.size)
             item = message
         made.append(item)

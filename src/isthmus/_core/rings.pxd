@@ -15,6 +15,7 @@ cdef extern from "isthmus/isthmus.h" nogil:
         ISTHMUS_KIND_TOPIC
         ISTHMUS_RING_MIN
         ISTHMUS_ARRAY_MAX_NDIM
+        ISTHMUS_VALUE_DEPTH
 
     uint32_t ISTHMUS_ARRAY_FORTRAN
     uint32_t ISTHMUS_OVERFLOW_BLOCK
@@ -29,6 +30,19 @@ cdef extern from "isthmus/isthmus.h" nogil:
         ISTHMUS_TYPE_TEXT
         ISTHMUS_TYPE_ARRAY
         ISTHMUS_TYPE_PICKLE
+        ISTHMUS_TYPE_VALUE
+
+    enum:
+        ISTHMUS_VALUE_NONE
+        ISTHMUS_VALUE_FALSE
+        ISTHMUS_VALUE_TRUE
+        ISTHMUS_VALUE_INTEGER
+        ISTHMUS_VALUE_DOUBLE
+        ISTHMUS_VALUE_TEXT
+        ISTHMUS_VALUE_BYTES
+        ISTHMUS_VALUE_TUPLE
+        ISTHMUS_VALUE_LIST
+        ISTHMUS_VALUE_DICT
 
     struct isthmus_shared_elements:
         uint32_t ndim
@@ -88,6 +102,8 @@ cdef extern from "isthmus/isthmus.h" nogil:
         uint64_t end
         uint64_t count
         uint64_t first
+        uint64_t needed
+        uint64_t seen
         int32_t blocker
 
     int isthmus_write_begin(isthmus_ring *ring, isthmus_write *write, int for_long,

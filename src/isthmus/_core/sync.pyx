@@ -12,7 +12,7 @@ else raises what `isthmus._primitive.failed` makes of the errno.
 """
 
 cimport cython
-from libc.errno cimport EBADF, EINTR, EPERM, ETIMEDOUT
+from libc.errno cimport EBADF, EINTR, EOVERFLOW, EPERM, ETIMEDOUT
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
@@ -40,6 +40,7 @@ include "sync_condition.pxi"
 include "sync_barrier.pxi"
 include "sync_rwlock.pxi"
 include "sync_atomic_int.pxi"
+include "sync_standard.pxi"
 
 
 def size(uint32_t kind, uint32_t participants):

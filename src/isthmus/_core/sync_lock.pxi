@@ -20,7 +20,8 @@ cdef object taken_over(Primitive lock):
     return True
 
 
-cdef int lock_release(Primitive lock, bint abandon=False) except -1:
+cdef int lock_let_go(Primitive lock, bint abandon=False) except 1:
+    """The core's answer."""
     cdef int result
     lock.enter()
     # Before it is another's. Only this thread, which holds it, could change the depth.
@@ -36,18 +37,28 @@ cdef int lock_release(Primitive lock, bint abandon=False) except -1:
     if result < 0:
         lock.died = died
     lock.leave()
+    return result
+
+
+cdef int lock_release(Primitive lock, bint abandon=False) except -1:
+    cdef int result = lock_let_go(lock, abandon)
     if result < 0:
         # Not joined: the parent may hold it, this child does not.
         raise lock.failed(-EPERM if result == -ISTHMUS_E_NOT_JOINED else result)
     return 0
 
 
-cdef int lock_exit(Primitive lock, object error) except -1:
-    """The end of a `with` block. When `OwnerDied` leaves it, nobody has repaired anything."""
+cdef int lock_left_by(Primitive lock, object error) except -1:
+    """At the end of a `with` block. When `OwnerDied` leaves it, nobody has repaired anything."""
     if error is not None and lock.died:
         from isthmus.errors import OwnerDied
         if isinstance(error, OwnerDied) and error.lock is lock:
             lock.unrepaired = True
+    return 0
+
+
+cdef int lock_exit(Primitive lock, object error) except -1:
+    lock_left_by(lock, error)
     return lock_release(lock)
 
 
@@ -115,6 +126,13 @@ cdef class Mutex(Primitive):
         self.leave()
         return locked > 0
 
+    def _within(self, timeout):
+        """For `with`: take the lock within so many seconds, and say whether it has been taken.
+
+        Signal handlers that raise come between none of it, so it is given back for certain.
+        """
+        return Within(self, timeout)
+
     @property
     def owner_died(self):
         """Held by this handle, and the owner before died holding it. False once released."""
@@ -129,3 +147,25 @@ cdef class Mutex(Primitive):
             if isthmus_lock_release(self.core) == 0:
                 return
         lock_exit(self, error)
+
+
+@cython.final
+@cython.internal
+cdef class Within:
+    """What `Mutex._within` returns; for one use."""
+
+    cdef Mutex lock
+    cdef object timeout
+    cdef bint taken
+
+    def __cinit__(self, Mutex lock, timeout):
+        self.lock, self.timeout = lock, timeout
+
+    def __enter__(self):
+        self.taken = lock_acquire(self.lock, True, self.timeout)
+        return self.taken
+
+    def __exit__(self, kind, error, traceback, /):
+        if self.taken:
+            self.taken = False
+            lock_exit(self.lock, error)

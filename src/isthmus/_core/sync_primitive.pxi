@@ -12,6 +12,7 @@ cdef isthmus_primitive_plan plan_of(tuple plan) except *:
     return made
 
 
+@cython.no_gc_clear  # where it lies must stay mapped until it has left, also in a cycle
 cdef class Primitive:
     """A handle to one of them. What the Python layer keeps with it is in `_origin`.
 
