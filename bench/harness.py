@@ -22,7 +22,7 @@ from rich.table import Table
 # Those that this process may use, before it pins itself.
 CORES = sorted(os.sched_getaffinity(0))
 # With which isthmus is compared.
-RIVALS = ("posix_ipc", "zeroq", "iceoryx2", "faster-fifo", "pyzmq")
+RIVALS = ("posix_ipc", "sysv_ipc", "zeroq", "iceoryx2", "faster-fifo", "pyzmq")
 
 
 class Result(Protocol):

@@ -60,7 +60,12 @@ def key() -> Iterator[int]:
         if not any(_ids(number)):
             break
     yield number
-    for remove, found in zip(_REMOVE, _ids(number), strict=True):
+    clear(number)
+
+
+def clear(key: int) -> None:
+    """Remove what there is with this System V key."""
+    for remove, found in zip(_REMOVE, _ids(key), strict=True):
         if found is not None:
             remove(found)
 

@@ -1,7 +1,6 @@
 # Shared by posix.pyx and sysv.pyx: checking arguments, raising errno, reading clocks.
 
 import os as _os
-from collections import namedtuple as _namedtuple
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EINTR, errno

@@ -1,5 +1,8 @@
 # Message queues.
 
+from collections import namedtuple as _namedtuple
+
+
 cdef extern from "<mqueue.h>" nogil:
     struct mq_attr:
         long mq_flags

@@ -1,5 +1,7 @@
 # What the *ctl calls give: one tuple with names for each struct of the system.
 
+from collections import namedtuple as _namedtuple
+
 
 def _row(name, fields, defaults=None):
     return _namedtuple(name, fields, defaults=defaults, module="isthmus.sysv")
