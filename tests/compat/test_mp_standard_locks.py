@@ -1,0 +1,36 @@
+"""The standard library's own tests of locks and shared values, with ours in place."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from lock_jobs import METHODS
+
+PROGRAM = Path(__file__).parents[1] / "support" / "standard_locks.py"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("test._test_multiprocessing") is None,
+    reason="this interpreter was installed without the standard library's tests",
+)
+def test_the_standard_librarys_own_tests_hold_under_every_start_method() -> None:
+    # Those of barriers start hundreds of processes. By hand, and slowly, they hold there, too.
+    fewer = {
+        "spawn": ["Lock", "Value", "Array", "SharedCTypes"],
+        "forkserver": ["Lock", "Condition", "Value"],
+    }
+
+    def run(method: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-P", str(PROGRAM), method, *fewer.get(method, ())]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+    with ThreadPoolExecutor(len(METHODS)) as pool:  # they mostly wait
+        for method, done in zip(METHODS, pool.map(run, METHODS), strict=True):
+            assert done.returncode == 0, f"{method}\n{done.stdout}\n{done.stderr}"
+            assert int(done.stdout.splitlines()[-1].split()[0]) >= (36 if method == "fork" else 12)

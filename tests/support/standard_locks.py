@@ -1,0 +1,61 @@
+"""The standard library's tests of its locks and shared values, with those of isthmus in place.
+
+    python standard_locks.py METHOD [NAME...]
+
+For the start method METHOD; the classes Test{NAME}, or all of CLASSES. Prints a line for each test
+that failed, and how many there were.
+"""
+
+import importlib
+import multiprocessing
+import sys
+import unittest
+from multiprocessing import context, sharedctypes as standard
+
+LOCKS = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Event", "Barrier")
+NAMES = (*LOCKS, "Value", "Array", "RawValue", "RawArray")
+CLASSES = (*LOCKS[:1], *LOCKS[2:3], *LOCKS[4:], "Value", "Array", "SharedCTypes")
+
+
+def put_in_place() -> None:
+    from isthmus.compat.multiprocessing import _context, sharedctypes
+
+    for name in NAMES:
+        setattr(context.BaseContext, name, vars(_context.Factories)[name])
+        setattr(multiprocessing, name, getattr(context._default_context, name))
+    for name in sharedctypes.__all__:
+        setattr(standard, name, getattr(sharedctypes, name))
+
+
+class Result(unittest.TestResult):
+    def startTest(self, test: unittest.TestCase) -> None:
+        super().startTest(test)
+        print("test", test.id().split(".", 1)[1], flush=True)
+
+
+# Also in the children, which find the test cases here: they have the same arguments.
+put_in_place()
+tests = importlib.import_module("test._test_multiprocessing")
+tests.DELTA = 0.5  # how long they give others to do something: 0.1 is too little on a busy machine
+tests.install_tests_in_module_dict(globals(), sys.argv[1])
+
+
+def main(*chosen: str) -> int:
+    globals()["setUpModule"]()
+    result = Result()
+    try:
+        for name in chosen or CLASSES:
+            case = globals()[f"WithProcessesTest{name}"]
+            unittest.defaultTestLoader.loadTestsFromTestCase(case).run(result)
+    finally:
+        globals()["tearDownModule"]()
+    for test, text in result.failures + result.errors:
+        print("FAILED", test.id(), "\n", text)
+    for test, why in result.skipped:
+        print("skipped", test.id(), why)
+    print(result.testsRun, "tests")
+    return not result.wasSuccessful()
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[2:]))
