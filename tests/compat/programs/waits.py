@@ -1,0 +1,6 @@
+"""Wait for Ctrl-C."""
+
+import signal
+
+print("ready", flush=True)
+signal.pause()
