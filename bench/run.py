@@ -11,6 +11,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
+from compat_mp import compat_mp_contests
+from compat_posix import posix_ipc_races
+from compat_sysv import compat_sysv_races
 from frames import frame_contests
 from harness import Result, machine, pin, report
 from holding import holding_comparisons
@@ -28,12 +31,15 @@ TOPICS: dict[str, Callable[[], Sequence[Result]]] = {
     "import": lambda: [import_race()],
     "locks": lock_races,
     "atomic": lambda: [atomic_race()],
+    "posix_ipc": posix_ipc_races,
+    "sysv_ipc": compat_sysv_races,
     "peers": peer_comparisons,
     "trips": lambda: [spinning(), blocking()],
     "streams": stream_contests,
     "frames": frame_contests,
     "holding": holding_comparisons,
     "instructions": instruction_comparisons,
+    "multiprocessing": compat_mp_contests,
 }
 
 

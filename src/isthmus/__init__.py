@@ -6,8 +6,9 @@ are for processes to take turns and to wait for each other; they survive process
 `Queue` passes messages, each to one of its readers, and loses none to a death.
 `Publisher` and `Subscriber` pass each message to everybody who listens.
 `wait` waits for the first of several of all these, and of file descriptors.
-`isthmus.posix` and `isthmus.sysv` are the bare system calls. Every error derives from
-`IsthmusError` and from the built-in exception that people expect.
+`isthmus.posix` and `isthmus.sysv` are the bare system calls, `isthmus.compat` has drop-ins for
+what programs use otherwise. Every error derives from `IsthmusError` and from the built-in
+exception that people expect.
 
 Importing this package is cheap: each part is loaded when it is first used.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import isthmus.compat as compat
     import isthmus.posix as posix
     import isthmus.sysv as sysv
     from isthmus._paths import get_include as get_include, get_pkgconfig_dir as get_pkgconfig_dir
@@ -152,6 +154,7 @@ __all__ = [
     "VersionError",
     "View",
     "__version__",
+    "compat",
     "get_include",
     "get_pkgconfig_dir",
     "posix",
@@ -193,6 +196,7 @@ _HOME = {
     "TopicStats": "topic",
     "UntrustedPickleError": "_ring_errors",
     "View": "topic",
+    "compat": None,
     "get_include": "_paths",
     "get_pkgconfig_dir": "_paths",
     "posix": None,
