@@ -94,7 +94,6 @@ def test_ours_may_be_imported_first_and_multiprocessing_before(run_python: RunPy
 def test_ours_may_be_loading_in_another_thread(run_python: RunPython) -> None:
     output = run_python("""
         import sys, threading
-        from importlib.machinery import PathFinder
         import isthmus.compat
         isthmus.compat.install()
 
@@ -102,7 +101,8 @@ def test_ours_may_be_loading_in_another_thread(run_python: RunPython) -> None:
             def find_spec(self, name, path=None, target=None):
                 if name != "isthmus.compat._shareable_list":
                     return None
-                spec = PathFinder.find_spec(name, path)
+                found = (finder.find_spec(name, path) for finder in sys.meta_path[1:])
+                spec = next(filter(None, found))
                 spec.loader.exec_module = lambda module: self.half(spec, module)
                 return spec
 
@@ -118,7 +118,7 @@ def test_ours_may_be_loading_in_another_thread(run_python: RunPython) -> None:
 
         loading = threading.Event()
         sys.meta_path.insert(0, Slow())
-        other = threading.Thread(target=original)
+        other = threading.Thread(target=original, daemon=True)
         other.start()
         import isthmus.compat.shared_memory
         other.join()
@@ -139,7 +139,7 @@ def test_threads_that_import_what_ours_needs_go_on(run_python: RunPython) -> Non
             except ModuleNotFoundError as error:
                 print(error.name)
 
-        other = threading.Thread(target=start)
+        other = threading.Thread(target=start, daemon=True)
         real = isthmus.compat._install._load
         def load(*names):
             other.start()
