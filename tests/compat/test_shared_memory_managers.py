@@ -172,6 +172,8 @@ def test_a_server_of_ones_own_is_made_and_connected_to(tmp_path: Path) -> None:
         # The standard class has it removed here, by the client's own tracker.
         assert client.end() == ""
         assert there(*names) == [True, True]
+        # What track_segment was asked for.
+        assert server("server.shared_memory_context.segment_names") == names
         last(f"found = SharedMemory({names[0]!r})")
         assert last.end() == ""
         server("server.shared_memory_context.unlink()")

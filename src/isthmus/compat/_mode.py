@@ -14,7 +14,7 @@ def mode() -> str:
     """ "safe" or "strict": what the environment variable ISTHMUS_COMPAT says; "safe" without it.
 
     Safe: where the original destroys data, the drop-in does not. Strict: it does exactly as
-    the original. The variable is read whenever an object is opened, and inherited by every
+    the original. The variable is read whenever the two differ, and inherited by every
     process started. ArgumentError: it says something else.
     """
     found = os.environ.get(VARIABLE, "") or "safe"
