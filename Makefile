@@ -79,11 +79,12 @@ check: tools build/main/installed build/main/check-group build/main/test-group
 	    isthmus._core.waiting
 	cd build && main/bin/python -m mypy --strict --cache-dir typing-cache ../tests/typing
 	tools/check-core build/main/bin
-	tools/check-models build/main/bin --no-mutations
+	tools/check-models build/main/bin --no-mutations --no-long
 	tools/check-instructions build/main/bin
 	@echo "make check: everything passed"
 
-# The models with all the mistakes that must be noticed: tests/models/check.py says more.
+# The models, also the long checks, and all the mistakes that must be noticed: see
+# tests/models/check.py.
 models: build/main/bin/python
 	tools/check-models build/main/bin
 

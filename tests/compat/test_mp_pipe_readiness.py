@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import select
 import selectors
@@ -29,6 +30,13 @@ def readable(thing: Any, timeout: float = 0) -> bool:
 
 def threads() -> list[threading.Thread]:
     return [each for each in threading.enumerate() if each.name == "isthmus-readiness"]
+
+
+@pytest.fixture(autouse=True)
+def nobody_else_waits() -> None:
+    """What other tests have waited for is gone, and the thread that did so has ended."""
+    gc.collect()
+    until(lambda: not threads())
 
 
 def test_it_is_readable_as_long_as_there_is_a_message() -> None:

@@ -2,11 +2,12 @@
 """Check the models: that they still speak of this code, that their properties hold, and that
 each of them can fail.
 
-    tests/models/check.py [--no-mutations] [MODEL...]      for example: tests/models/check.py mutex
+    tests/models/check.py [--no-mutations] [--no-long] [MODEL...]    for example: check.py mutex
 
 A model says itself what is to be checked, at its top, one line each:
 
     CHECK what: MACRO...                    holds with these macros defined
+    CHECK LONG what: MACRO...               the same, and takes more than some ten seconds
     MUST FAIL MACRO...: MUTATION            does not, with this mistake in addition
 
 LIVENESS among the macros: with the model's ltl formula, under weak fairness.
@@ -40,6 +41,7 @@ class Run:
     what: str
     macros: tuple[str, ...]
     must_fail: bool
+    long: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ class Outcome:
 def runs_of(model: Path) -> list[Run]:
     runs = []
     for line in model.read_text().splitlines():
-        if match := re.fullmatch(r" \* CHECK (.+): ([\w= ]+)", line):
-            runs.append(Run(model.stem, match[1], tuple(match[2].split()), False))
+        if match := re.fullmatch(r" \* CHECK (LONG )?(.+): ([\w= ]+)", line):
+            macros = tuple(match[3].split())
+            runs.append(Run(model.stem, match[2], macros, False, bool(match[1])))
         elif match := re.fullmatch(r" \* MUST FAIL ([\w= ]+): (\w+)", line):
             runs.append(Run(model.stem, match[2], (*match[1].split(), match[2]), True))
     return runs
@@ -198,7 +201,7 @@ def check_quotations(models: list[Path]) -> tuple[int, list[str]]:
 # ---- All of it --------------------------------------------------------------------------------
 
 
-def main(names: list[str], mutations: bool) -> int:
+def main(names: list[str], mutations: bool, long: bool) -> int:
     all_models = sorted(HERE.glob("*.pml"))
     count, complaints = check_quotations(all_models)
     for complaint in complaints:
@@ -213,6 +216,10 @@ def main(names: list[str], mutations: bool) -> int:
     runs = [run for run in runs if not names or run.model in names]
     if not mutations:
         runs = [run for run in runs if not run.must_fail]
+    left_out = 0
+    if not long:
+        left_out = sum(run.long for run in runs)
+        runs = [run for run in runs if not run.long]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for run, outcome in zip(runs, pool.map(check, runs), strict=True):
             what = f"must fail: {run.what}" if run.must_fail else run.what
@@ -229,10 +236,12 @@ def main(names: list[str], mutations: bool) -> int:
     print(
         f"models: {checked} checks and {len(runs) - checked} mutations, "
         + (f"{failures} failures" if failures else "all as they should be")
+        + (f"; {left_out} long checks left to make models" if left_out else "")
     )
     return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    chosen = [argument for argument in sys.argv[1:] if argument != "--no-mutations"]
-    sys.exit(main(chosen, "--no-mutations" not in sys.argv))
+    options = ("--no-mutations", "--no-long")
+    chosen = [argument for argument in sys.argv[1:] if argument not in options]
+    sys.exit(main(chosen, *(option not in sys.argv for option in options)))

@@ -23,7 +23,7 @@
  * CHECK no theft, wake-ups: NO_SLICES
  * CHECK no theft, wake-ups, two at once: NO_SLICES AT_ONCE
  * CHECK no theft, wake-ups, time over: NO_SLICES TIME_OVER
- * CHECK no theft, recovery: DEATHS=2 SLICES LIVENESS
+ * CHECK LONG no theft, recovery: DEATHS=2 SLICES LIVENESS
  * MUST FAIL NO_SLICES: NO_TICKETS
  * MUST FAIL NO_SLICES: NUMBER_BEFORE_TOKEN
  * MUST FAIL NO_SLICES: NUMBER_AFTER_LOOK
