@@ -205,6 +205,18 @@ static void put_one_when_it_waits(void)
     ledger_put(&own_ring, LEDGER_OWN, 1);
 }
 
+/* One message went while another was leased, which has come back: as many as may be. */
+static void own_gives_back(void)
+{
+    struct isthmus_record record;
+    ledger_put(&own_ring, LEDGER_OWN, 2);
+    CHECK_OK(rings_lease(&own_ring, &record, SOON()));
+    CHECK_OK(ledger_get(&own_ring, 0));
+    CHECK_OK(isthmus_queue_task_done(&own_ring));
+    ledger_put(&own_ring, LEDGER_OWN, 1);
+    CHECK_OK(rings_give_back(&own_ring, &record));
+}
+
 /* ---- Afterwards ---------------------------------------------------------------------------- */
 
 static void check_queue(void)
@@ -223,6 +235,13 @@ static void check_queue(void)
         rings_check_capacity(&own_ring);
     }
     death_check_ring_table(1);
+}
+
+/* Whoever counted, and died, has not let in one more. */
+static void check_that_it_is_full(void)
+{
+    CHECK_RESULT(ledger_try(&own_ring, LEDGER_OWN), -EAGAIN);
+    check_queue();
 }
 
 static void check_batch(void)
@@ -280,6 +299,8 @@ static const struct death_act writes[] = {
           .meanwhile = take_one_when_it_waits, .after = check_queue),
     QUEUE_OF(limited, "put, as many as may be, wait for one to go", .before = own_fills,
              .run = put_one, .meanwhile = take_one_when_it_waits, .after = check_queue),
+    QUEUE_OF(limited, "try to put, a lease has come back", .before = own_gives_back,
+             .run = put_in_vain, .after = check_that_it_is_full),
 };
 
 static const struct death_act reads[] = {

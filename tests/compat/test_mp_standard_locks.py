@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,9 @@ import pytest
 from lock_jobs import METHODS
 
 PROGRAM = Path(__file__).parents[1] / "support" / "standard_locks.py"
+
+# -P keeps a program from finding what lies beside it.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROGRAM.parent)}
 
 
 @pytest.mark.slow
@@ -28,7 +32,9 @@ def test_the_standard_librarys_own_tests_hold_under_every_start_method() -> None
 
     def run(method: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-P", str(PROGRAM), method, *fewer.get(method, ())]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=300, check=False, env=ENVIRONMENT
+        )
 
     with ThreadPoolExecutor(len(METHODS)) as pool:  # they mostly wait
         for method, done in zip(METHODS, pool.map(run, METHODS), strict=True):

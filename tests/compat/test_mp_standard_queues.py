@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,9 @@ import pytest
 from lock_jobs import METHODS
 
 PROGRAM = Path(__file__).parents[1] / "support" / "standard_queues.py"
+
+# -P keeps a program from finding what lies beside it.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROGRAM.parent)}
 
 
 @pytest.mark.slow
@@ -24,7 +28,9 @@ def test_the_standard_librarys_own_tests_hold_under_every_start_method() -> None
         # Pools are slow to start otherwise; by hand, they hold there, too.
         fewer = () if method == "fork" else ("Queue", "SimpleQueue")
         command = [sys.executable, "-P", "-W", "ignore", str(PROGRAM), method, *fewer]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=300, check=False, env=ENVIRONMENT
+        )
 
     with ThreadPoolExecutor(len(METHODS)) as pool:  # they mostly wait
         for method, done in zip(METHODS, pool.map(run, METHODS), strict=True):

@@ -9,8 +9,9 @@ that failed, and how many there were.
 import importlib
 import multiprocessing
 import sys
-import unittest
 from multiprocessing import context, sharedctypes as standard
+
+from standard_tests import run
 
 LOCKS = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Event", "Barrier")
 NAMES = (*LOCKS, "Value", "Array", "RawValue", "RawArray")
@@ -27,12 +28,6 @@ def put_in_place() -> None:
         setattr(standard, name, getattr(sharedctypes, name))
 
 
-class Result(unittest.TestResult):
-    def startTest(self, test: unittest.TestCase) -> None:
-        super().startTest(test)
-        print("test", test.id().split(".", 1)[1], flush=True)
-
-
 # Also in the children, which find the test cases here: they have the same arguments.
 put_in_place()
 tests = importlib.import_module("test._test_multiprocessing")
@@ -40,22 +35,5 @@ tests.DELTA = 0.5  # how long they give others to do something: 0.1 is too littl
 tests.install_tests_in_module_dict(globals(), sys.argv[1])
 
 
-def main(*chosen: str) -> int:
-    globals()["setUpModule"]()
-    result = Result()
-    try:
-        for name in chosen or CLASSES:
-            case = globals()[f"WithProcessesTest{name}"]
-            unittest.defaultTestLoader.loadTestsFromTestCase(case).run(result)
-    finally:
-        globals()["tearDownModule"]()
-    for test, text in result.failures + result.errors:
-        print("FAILED", test.id(), "\n", text)
-    for test, why in result.skipped:
-        print("skipped", test.id(), why)
-    print(result.testsRun, "tests")
-    return not result.wasSuccessful()
-
-
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[2:]))
+    sys.exit(run(globals(), sys.argv[2:] or CLASSES))

@@ -11,7 +11,8 @@ import multiprocessing
 import multiprocessing.pool
 import multiprocessing.queues
 import sys
-import unittest
+
+from standard_tests import run
 
 CLASSES = ("Queue", "SimpleQueue", "Pool", "PoolWorkerLifetime")
 # They want that what cannot be pickled does not raise in `put`, but is reported by a thread.
@@ -26,12 +27,6 @@ def put_in_place() -> None:
         setattr(multiprocessing.queues, name, getattr(queues, name))
 
 
-class Result(unittest.TestResult):
-    def startTest(self, test: unittest.TestCase) -> None:
-        super().startTest(test)
-        print("test", test.id().split(".", 1)[1], flush=True)
-
-
 # Also in the children, which find the test cases here: they have the same arguments.
 put_in_place()
 importlib.import_module("test._test_multiprocessing").install_tests_in_module_dict(
@@ -39,24 +34,5 @@ importlib.import_module("test._test_multiprocessing").install_tests_in_module_di
 )
 
 
-def main(*chosen: str) -> int:
-    globals()["setUpModule"]()
-    result, suite = Result(), unittest.TestSuite()
-    try:
-        for name in chosen or CLASSES:
-            case = globals().get(f"WithProcessesTest{name}") or globals()[f"Test{name}"]
-            tests = unittest.defaultTestLoader.loadTestsFromTestCase(case)
-            suite.addTests(test for test in tests if test._testMethodName not in LEFT_OUT)
-        suite.run(result)
-    finally:
-        globals()["tearDownModule"]()
-    for test, text in result.failures + result.errors:
-        print("FAILED", test.id(), "\n", text)
-    for test, why in result.skipped:
-        print("skipped", test.id(), why)
-    print(result.testsRun, "tests")
-    return not result.wasSuccessful()
-
-
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[2:]))
+    sys.exit(run(globals(), sys.argv[2:] or CLASSES, LEFT_OUT))

@@ -18,8 +18,9 @@ class Factories:
     Each imports what it makes when it is first called.
     """
 
-    def get_context(self, method: str | None = None) -> Any:
-        raise NotImplementedError
+    if TYPE_CHECKING:
+
+        def get_context(self, method: str | None = None) -> Any: ...
 
     def Queue(self, maxsize: int = 0) -> queues.Queue:
         from isthmus.compat.multiprocessing.queues import Queue
