@@ -74,8 +74,8 @@ check: tools build/main/installed build/main/check-group build/main/test-group
 	build/main/bin/clang-format --dry-run --Werror $(C_FILES)
 	build/main/bin/mypy
 	cd build && main/bin/python -m mypy.stubtest --allowlist ../tools/stubtest-allow \
-	    --ignore-unused-allowlist isthmus._core.memory isthmus._core.posix isthmus._core.posix_ipc \
-	    isthmus._core.ring isthmus._core.sync isthmus._core.sysv isthmus._core.sysv_ipc \
+	    --ignore-unused-allowlist isthmus._core.doorbell isthmus._core.memory isthmus._core.posix \
+	    isthmus._core.posix_ipc isthmus._core.ring isthmus._core.sync isthmus._core.sysv isthmus._core.sysv_ipc \
 	    isthmus._core.waiting
 	cd build && main/bin/python -m mypy --strict --cache-dir typing-cache ../tests/typing
 	tools/check-core build/main/bin

@@ -152,6 +152,15 @@ ISTHMUS_ASSERT_SIZE(isthmus_shared_array, 576);
  */
 #define ISTHMUS_LOCK_BYTES (UINT64_C(1) << 61)
 
+/*
+ * isthmus_shared_primitive.doorbells. Who waits watches the object's file by inotify, sets the bit,
+ * then the bit by which a futex sleeper says that it is there. Who wakes sleepers clears
+ * both bits, and, where this one was set, reads a byte of the file (IN_ACCESS), or reserves its
+ * first one anew (fallocate with FALLOC_FL_KEEP_SIZE: IN_MODIFY), by a description of its own.
+ */
+#define ISTHMUS_DOORBELL_READY 1u /* a message, a lock, a permit …: IN_ACCESS */
+#define ISTHMUS_DOORBELL_ROOM 2u  /* room, or all messages done with: IN_MODIFY */
+
 struct isthmus_shared_primitive {
     uint64_t magic;        /* ISTHMUS_PRIMITIVE_MAGIC, stored last; 0 or …_MAKING before */
     uint32_t kind;         /* enum isthmus_kind */
@@ -160,7 +169,9 @@ struct isthmus_shared_primitive {
     uint32_t participants; /* slots; 0 for kinds without */
     uint32_t used;         /* slots ever taken: none at or beyond this one. Only grows */
     uint64_t swept_ns;     /* CLOCK_MONOTONIC when somebody last looked for dead participants */
-    uint64_t reserved[3];  /* zero */
+    uint32_t doorbells;    /* ISTHMUS_DOORBELL_*: somebody may wait for that by a descriptor */
+    uint32_t reserved32;   /* zero */
+    uint64_t reserved[2];  /* zero */
 };
 ISTHMUS_ASSERT_OFFSET(isthmus_shared_primitive, magic, 0);
 ISTHMUS_ASSERT_OFFSET(isthmus_shared_primitive, kind, 8);
@@ -169,7 +180,9 @@ ISTHMUS_ASSERT_OFFSET(isthmus_shared_primitive, fingerprint, 16);
 ISTHMUS_ASSERT_OFFSET(isthmus_shared_primitive, participants, 24);
 ISTHMUS_ASSERT_OFFSET(isthmus_shared_primitive, used, 28);
 ISTHMUS_ASSERT_OFFSET(isthmus_shared_primitive, swept_ns, 32);
-ISTHMUS_ASSERT_OFFSET(isthmus_shared_primitive, reserved, 40);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_primitive, doorbells, 40);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_primitive, reserved32, 44);
+ISTHMUS_ASSERT_OFFSET(isthmus_shared_primitive, reserved, 48);
 ISTHMUS_ASSERT_SIZE(isthmus_shared_primitive, 64);
 
 /*

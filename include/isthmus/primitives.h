@@ -317,6 +317,16 @@ int isthmus_barrier_withdraw(struct isthmus_primitive *barrier, uint32_t round);
 int isthmus_rwlock_acquire_read(struct isthmus_primitive *rwlock, uint64_t deadline);
 int isthmus_rwlock_release_read(struct isthmus_primitive *rwlock);
 int isthmus_rwlock_acquire_write(struct isthmus_primitive *rwlock, uint64_t deadline);
+/*
+ * The parts of that, for callers that do something else while they wait. claim: the first among
+ * writers, 0. Then, as long as turn is 1, readers that wait come in first; they ought to get 2 ms.
+ * begin: 0 or -EOWNERDEAD: writing; -EAGAIN: readers are there still, no new one comes in, call it
+ * again when they have left. give_up: between claim and begin: as if nothing had happened.
+ */
+int isthmus_rwlock_claim_write(struct isthmus_primitive *rwlock, uint64_t deadline);
+int isthmus_rwlock_turn(const struct isthmus_primitive *rwlock);
+int isthmus_rwlock_begin_write(struct isthmus_primitive *rwlock);
+int isthmus_rwlock_give_up_write(struct isthmus_primitive *rwlock);
 int isthmus_rwlock_release_write(struct isthmus_primitive *rwlock);
 /* As isthmus_lock_abandon(). */
 int isthmus_rwlock_abandon_write(struct isthmus_primitive *rwlock);

@@ -4,9 +4,11 @@
  * changes are made under the guard.
  */
 #include "atomic.h"
+#include "doorbell.h"
 #include "mutex.h"
 #include "os.h"
 #include "participant.h"
+#include "parts.h"
 #include "repair.h"
 #include "wait.h"
 
@@ -98,13 +100,12 @@ static int sleep_on(struct isthmus_wait *wait, uint32_t round)
     return isthmus_wait_sleep(wait, &barrier->round, round);
 }
 
-/* Break the round if one that has arrived in it is dead. Whether anybody was. */
-static int look_for_the_dead(struct isthmus_primitive *barrier)
+int isthmus_barrier_meet_the_dead(struct isthmus_primitive *barrier)
 {
     if (isthmus_guard_acquire(barrier, &state(barrier)->guard, 0))
         return 0;
     const int found = isthmus_participants_sweep(barrier);
-    isthmus_mutex_release(&state(barrier)->guard, 0);
+    isthmus_mutex_release(barrier, &state(barrier)->guard, 0);
     return found;
 }
 
@@ -116,7 +117,7 @@ static int wait_on(struct isthmus_wait *wait, uint32_t round)
 {
     int result = wait->deadline ? sleep_on(wait, round) : -ETIMEDOUT;
     if (result == ISTHMUS_WAIT_SLICE || result == -ETIMEDOUT)
-        if (look_for_the_dead(wait->primitive) || result == ISTHMUS_WAIT_SLICE)
+        if (isthmus_barrier_meet_the_dead(wait->primitive) || result == ISTHMUS_WAIT_SLICE)
             return 0;
     return result;
 }
@@ -157,7 +158,7 @@ int isthmus_barrier_arrive(struct isthmus_primitive *barrier, uint64_t deadline,
         if (result)
             break;
         result = arrive(barrier, round);
-        isthmus_mutex_release(&state(barrier)->guard, 0);
+        isthmus_mutex_release(barrier, &state(barrier)->guard, 0);
         if (result != -EBUSY)
             break;
         /* All are there, and the last one is doing what is to be done between the rounds. */
@@ -187,9 +188,9 @@ int isthmus_barrier_trip(struct isthmus_primitive *barrier, uint32_t round)
         isthmus_store_u32(&state(barrier)->round, round + 2);
         /* Dies here: those that sleep look again at the end of the slice. */
     }
-    isthmus_mutex_release(&state(barrier)->guard, 0);
+    isthmus_mutex_release(barrier, &state(barrier)->guard, 0);
     if (!result)
-        isthmus_os_futex_wake(&state(barrier)->round, UINT32_MAX);
+        isthmus_wake(barrier, &state(barrier)->round, UINT32_MAX);
     return result;
 }
 
@@ -201,8 +202,8 @@ int isthmus_barrier_expire(struct isthmus_primitive *barrier, uint32_t round)
     isthmus_guard_enter(barrier, &state(barrier)->guard);
     const int over = isthmus_load_u32(&state(barrier)->round) != round;
     if (!over)
-        isthmus_repair_round(state(barrier), 1);
-    isthmus_mutex_release(&state(barrier)->guard, 0);
+        isthmus_repair_round(barrier, 1);
+    isthmus_mutex_release(barrier, &state(barrier)->guard, 0);
     return over ? outcome(barrier, round) : -ISTHMUS_E_BROKEN;
 }
 
@@ -232,7 +233,7 @@ int isthmus_barrier_withdraw(struct isthmus_primitive *barrier, uint32_t round)
     /* Dies before or after: a dead party, or one that had withdrawn. */
     if (!late && isthmus_load_u32(&own->share))
         isthmus_add_u32(&own->share, UINT32_MAX);
-    isthmus_mutex_release(&state(barrier)->guard, 0);
+    isthmus_mutex_release(barrier, &state(barrier)->guard, 0);
     return late;
 }
 
@@ -259,8 +260,8 @@ int isthmus_barrier_abort(struct isthmus_primitive *barrier)
         return result;
     isthmus_guard_enter(barrier, &state(barrier)->guard);
     if (!(isthmus_load_u32(&state(barrier)->round) & 1))
-        isthmus_repair_round(state(barrier), 1);
-    isthmus_mutex_release(&state(barrier)->guard, 0);
+        isthmus_repair_round(barrier, 1);
+    isthmus_mutex_release(barrier, &state(barrier)->guard, 0);
     return 0;
 }
 
@@ -272,8 +273,8 @@ int isthmus_barrier_reset(struct isthmus_primitive *barrier)
     isthmus_guard_enter(barrier, &state(barrier)->guard);
     const uint32_t round = isthmus_load_u32(&state(barrier)->round);
     if (round & 1 || arrived(barrier, round))
-        isthmus_repair_round(state(barrier), 0);
-    isthmus_mutex_release(&state(barrier)->guard, 0);
+        isthmus_repair_round(barrier, 0);
+    isthmus_mutex_release(barrier, &state(barrier)->guard, 0);
     return 0;
 }
 

@@ -9,9 +9,11 @@
  * another takes it, at the latest at the end of its slice.
  */
 #include "atomic.h"
+#include "doorbell.h"
 #include "lock.h"
 #include "os.h"
 #include "participant.h"
+#include "parts.h"
 #include "wait.h"
 
 static int unfit(const struct isthmus_primitive *condition)
@@ -46,7 +48,7 @@ static void take_back_tokens(struct isthmus_primitive *condition)
     }
 }
 
-static int may_take(const struct isthmus_shared_condition *state, uint64_t ticket)
+int isthmus_condition_may_take(const struct isthmus_shared_condition *state, uint64_t ticket)
 {
     return isthmus_load_u32(&state->tokens) && ticket < isthmus_load_u64(&state->limit);
 }
@@ -75,14 +77,14 @@ int isthmus_condition_sleep(struct isthmus_primitive *condition,
     int result = unfit(condition);
     if (result)
         return result;
-    if (may_take(state, waiter->ticket))
+    if (isthmus_condition_may_take(state, waiter->ticket))
         return 0;
     if (deadline == 0)
         return -ETIMEDOUT;
 
     isthmus_wait_begin(&wait, condition, deadline);
     do
-        if (may_take(state, waiter->ticket)) {
+        if (isthmus_condition_may_take(state, waiter->ticket)) {
             isthmus_wait_end(&wait);
             return 0;
         }
@@ -94,7 +96,7 @@ int isthmus_condition_sleep(struct isthmus_primitive *condition,
          * first, then to the number: if we missed the token, the number is another by
          * the time we sleep on the old one, or we sleep already and are woken.
          */
-        if (may_take(state, waiter->ticket)) {
+        if (isthmus_condition_may_take(state, waiter->ticket)) {
             result = 0;
             break;
         }
@@ -119,7 +121,7 @@ int isthmus_condition_leave(struct isthmus_primitive *condition, struct isthmus_
     uint32_t depth;
     if (error)
         return error;
-    const int notified = may_take(state, waiter->ticket);
+    const int notified = isthmus_condition_may_take(state, waiter->ticket);
     if (!notified && again) {
         error = isthmus_lock_drop(lock, 0, &depth);
         return error;
@@ -182,6 +184,6 @@ int isthmus_condition_notify(struct isthmus_primitive *condition, struct isthmus
     isthmus_exchange_u64(&state->limit, isthmus_load_u64(&state->tickets));
     isthmus_store_u32(&state->tokens, (uint32_t)(wanted < waiters ? wanted : waiters));
     isthmus_add_u32(&state->sequence, 1);
-    isthmus_os_futex_wake(&state->sequence, count);
+    isthmus_wake(condition, &state->sequence, count);
     return 0;
 }

@@ -1,5 +1,6 @@
 /* Events. */
 #include "atomic.h"
+#include "doorbell.h"
 #include "os.h"
 #include "participant.h"
 #include "wait.h"
@@ -35,7 +36,7 @@ int isthmus_event_set(struct isthmus_primitive *event)
     while (!isthmus_swap_u32(&state->word, &found, ((found + ONCE) & COUNT) | SET));
     /* Dies here: it is set; whoever sleeps looks again at the end of the slice. */
     if (found & ISTHMUS_WORD_WAITERS)
-        isthmus_os_futex_wake(&state->word, UINT32_MAX);
+        isthmus_wake(event, &state->word, UINT32_MAX);
     return 0;
 }
 

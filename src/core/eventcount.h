@@ -18,19 +18,19 @@
 #ifndef ISTHMUS_EVENTCOUNT_H
 #define ISTHMUS_EVENTCOUNT_H
 
-#include "atomic.h"
-#include "wait.h"
+#include "doorbell.h"
+#include "ring.h"
 
 #define ISTHMUS_EVENT_SLEEPERS 1u
 
-void isthmus_wake_sleepers(uint32_t *word, uint32_t count);
+void isthmus_wake_sleepers(const struct isthmus_ring *ring, uint32_t *word, uint32_t count);
 
-/* Something has come to be there: wake up to `count` of those that wait for it. */
-static inline void isthmus_notify(uint32_t *word, uint32_t count)
+/* Something has come to be there: wake up to `count` of the sleepers, and ring all doorbells. */
+static inline void isthmus_notify(const struct isthmus_ring *ring, uint32_t *word, uint32_t count)
 {
     /* Dies before: who sleeps looks again at the end of the slice. */
     if (isthmus_load_u32(word) & ISTHMUS_EVENT_SLEEPERS)
-        isthmus_wake_sleepers(word, count);
+        isthmus_wake_sleepers(ring, word, count);
 }
 
 /* Set the bit. What to sleep on, if the look that follows finds nothing. */

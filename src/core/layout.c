@@ -44,6 +44,8 @@ static const struct isthmus_layout_field fields[] = {
     FIELD(isthmus_shared_primitive, participants),
     FIELD(isthmus_shared_primitive, used),
     FIELD(isthmus_shared_primitive, swept_ns),
+    FIELD(isthmus_shared_primitive, doorbells),
+    FIELD(isthmus_shared_primitive, reserved32),
     FIELD(isthmus_shared_primitive, reserved),
     STRUCT(isthmus_shared_participant),
     FIELD(isthmus_shared_participant, pid),

@@ -5,6 +5,7 @@
 #include "mutex.h"
 #include "os.h"
 #include "participant.h"
+#include "parts.h"
 #include "wait.h"
 
 static int is_lock(const struct isthmus_primitive *lock)
@@ -94,7 +95,7 @@ int isthmus_lock_drop(struct isthmus_primitive *lock, int abandoned, uint32_t *d
     *depth = isthmus_peek_u32(&state->depth);
     /* Before the word: else another thread of this handle could take it for its own. */
     isthmus_note_u32(&state->tid, 0);
-    isthmus_mutex_release(&state->word, abandoned);
+    isthmus_mutex_release(lock, &state->word, abandoned);
     return 0;
 }
 
@@ -126,7 +127,7 @@ int isthmus_lock_release_any(struct isthmus_primitive *lock)
         return -EINVAL;
     /* Who takes part is not asked: a handle that has not joined may do this, too. */
     struct isthmus_shared_lock *state = isthmus_state(lock);
-    return isthmus_mutex_release_any(&state->word, &state->tid);
+    return isthmus_mutex_release_any(lock, &state->word, &state->tid);
 }
 
 int isthmus_lock_abandon(struct isthmus_primitive *lock)
@@ -145,6 +146,12 @@ int isthmus_lock_locked(const struct isthmus_primitive *lock)
         return -EINVAL;
     const struct isthmus_shared_lock *state = isthmus_state(lock);
     return (isthmus_peek_u32(&state->word) & ISTHMUS_WORD_OWNER) != 0;
+}
+
+uint32_t *isthmus_word_of(const struct isthmus_primitive *primitive)
+{
+    /* The first of each of their states: layout.h. */
+    return &((struct isthmus_shared_lock *)isthmus_state(primitive))->word;
 }
 
 int isthmus_lock_is_mine(const struct isthmus_primitive *lock)

@@ -2,6 +2,7 @@
 #include "mutex.h"
 
 #include "atomic.h"
+#include "doorbell.h"
 #include "os.h"
 #include "participant.h"
 #include "wait.h"
@@ -122,16 +123,17 @@ int isthmus_mutex_acquire(struct isthmus_primitive *primitive, uint32_t *word, u
     return result;
 }
 
-void isthmus_mutex_release(uint32_t *word, int abandoned)
+void isthmus_mutex_release(const struct isthmus_primitive *primitive, uint32_t *word, int abandoned)
 {
     /* Dies here: still ours, and taken from a dead owner. sync: lock-word, lock-waiters. */
     uint32_t before = isthmus_exchange_u32(word, abandoned ? ISTHMUS_WORD_ABANDONED : 0);
     /* Dies here: it is free; whoever sleeps looks again at the end of the slice. */
     if (before & ISTHMUS_WORD_WAITERS)
-        isthmus_os_futex_wake(word, 1);
+        isthmus_wake(primitive, word, 1);
 }
 
-int isthmus_mutex_release_any(uint32_t *word, uint32_t *tid)
+int isthmus_mutex_release_any(const struct isthmus_primitive *primitive, uint32_t *word,
+                              uint32_t *tid)
 {
     uint32_t found = isthmus_load_u32(word);
     while (found & ISTHMUS_WORD_OWNER) {
@@ -145,7 +147,7 @@ int isthmus_mutex_release_any(uint32_t *word, uint32_t *tid)
         if (isthmus_swap_u32(word, &found, 0)) {
             /* Dies here: it is free; whoever sleeps looks again at the end of the slice. */
             if (found & ISTHMUS_WORD_WAITERS)
-                isthmus_os_futex_wake(word, 1);
+                isthmus_wake(primitive, word, 1);
             return 0;
         }
     }

@@ -16,9 +16,11 @@
 int isthmus_mutex_acquire(struct isthmus_primitive *primitive, uint32_t *word, uint32_t *tid,
                           uint64_t deadline);
 /* By the owner. `abandoned`: the next one gets -EOWNERDEAD. */
-void isthmus_mutex_release(uint32_t *word, int abandoned);
+void isthmus_mutex_release(const struct isthmus_primitive *primitive, uint32_t *word,
+                           int abandoned);
 /* By anybody, whoever owns it. -EPERM: nobody does. Only for words whose `tid` is for people. */
-int isthmus_mutex_release_any(uint32_t *word, uint32_t *tid);
+int isthmus_mutex_release_any(const struct isthmus_primitive *primitive, uint32_t *word,
+                              uint32_t *tid);
 
 /*
  * Around the few instructions in which a primitive changes several of its words. Death in

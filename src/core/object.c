@@ -374,7 +374,7 @@ int isthmus_object_anonymous(struct isthmus_ring *handle, const struct isthmus_o
     uint64_t reserved = 0, step = ANONYMOUS_STEP;
     struct isthmus_ring new;
     int error;
-    int fd = isthmus_os_memory("isthmus");
+    int fd = isthmus_os_audible_memory("isthmus");
     if (fd < 0)
         return fd;
     do

@@ -112,6 +112,11 @@ int isthmus_os_unlock_memory(const void *data, size_t size);
 
 /* A memory object without a name that can be sealed. `label` is for people (/proc/self/maps). */
 int isthmus_os_memory(const char *label);
+/*
+ * The same, by a description that doorbells hear: the kernel (from Linux 6.14 on) tells nobody what
+ * becomes of the one that made it. As above where there is no /proc.
+ */
+int isthmus_os_audible_memory(const char *label);
 int isthmus_os_add_seals(int fd, int seals);
 int isthmus_os_get_seals(int fd, int *seals);
 
@@ -145,6 +150,48 @@ int isthmus_os_futex_wait_many(const struct isthmus_os_futex *futexes, unsigned 
                                uint64_t deadline);
 /* Wake up to `count` sleepers. */
 void isthmus_os_futex_wake(uint32_t *word, uint32_t count);
+
+/*
+ * Waiting on a descriptor. A doorbell watches files: `poll` is readable when one of them has been
+ * rung, or a descriptor of it that was open for writing has gone, as they do with a process,
+ * or the timer has expired. watch < 0: the system gives no more of them; only the timer is left.
+ * All of it goes with the process.
+ */
+struct isthmus_os_doorbell {
+    int poll, watch, timer;
+};
+#define ISTHMUS_OS_DOORBELL_CLOSED {-1, -1, -1}
+/* With `watch` of one that is no more, see keep; or -1: of its own. */
+int isthmus_os_doorbell_open(struct isthmus_os_doorbell *doorbell, int watch);
+void isthmus_os_doorbell_close(struct isthmus_os_doorbell *doorbell);
+/*
+ * The same, but for its watch, which is returned, or -1: to close one takes the kernel 10 ms. All
+ * files must be unwatched.
+ */
+int isthmus_os_doorbell_keep(struct isthmus_os_doorbell *doorbell);
+/* The number by which the file of `fd` is known; the same for the same file. -ENOSPC … */
+int isthmus_os_doorbell_watch(struct isthmus_os_doorbell *doorbell, int fd);
+/* An event that says so may still come, and is as one that was dropped. */
+void isthmus_os_doorbell_unwatch(struct isthmus_os_doorbell *doorbell, int id);
+/* Once, in so many nanoseconds from now; 0: never. */
+void isthmus_os_doorbell_after(struct isthmus_os_doorbell *doorbell, uint64_t nanoseconds);
+/* Has that time come? It is over then. */
+int isthmus_os_doorbell_timer(struct isthmus_os_doorbell *doorbell);
+
+/* What has happened to a file. id < 0: so much that it is not known to which of them. */
+#define ISTHMUS_OS_READY 1u
+#define ISTHMUS_OS_ROOM 2u
+#define ISTHMUS_OS_GONE 4u
+#define ISTHMUS_OS_RUNG 64u
+struct isthmus_os_rung {
+    int id;
+    uint32_t what;
+};
+/* How many there were, up to `room` and ISTHMUS_OS_RUNG; they are read then. -errno. */
+int isthmus_os_doorbell_read(struct isthmus_os_doorbell *doorbell, struct isthmus_os_rung *rung,
+                             unsigned room);
+/* Ring at all doorbells that watch the file of `fd`, a description of this process's own. */
+void isthmus_os_ring(int fd, uint32_t whom);
 
 uint64_t isthmus_os_monotonic_ns(void);
 /* The same clock as it was at the last tick, some milliseconds ago at most; costs less. */

@@ -186,13 +186,16 @@ int isthmus_pause_a_moment(void)
 
 static int join_placed(struct isthmus_primitive *primitive, int fd, int borrowed)
 {
-    /* Without participants, nothing is asked about the living. */
-    if (primitive->count == 0)
+    /* An atomic integer is waited for by its own value alone. */
+    if (primitive->kind == ISTHMUS_KIND_ATOMIC_INT)
         return 0;
     primitive->borrowed = borrowed;
     primitive->fd = borrowed ? fd : isthmus_os_own_description(fd);
     if (primitive->fd < 0)
         return primitive->fd;
+    /* Without participants nothing is asked about the living: it is there for doorbells. */
+    if (primitive->count == 0)
+        return 0;
     int error = isthmus_participant_join(primitive);
     if (error && !borrowed)
         isthmus_os_close(primitive->fd);

@@ -155,8 +155,8 @@ int isthmus_queue_lease(struct isthmus_ring *queue, struct isthmus_read *read,
     isthmus_store_release_u32(&shared->state, (uint32_t)queue->primitive.slot + 1);
     isthmus_note_u64(&cursors->out, isthmus_peek_u64(&cursors->out) + 1);
     isthmus_note_u64(&cursors->next, read->position);
-    isthmus_ring_unlock(&cursors->consumer);
-    isthmus_notify(&cursors->room, INT32_MAX); /* it counts no longer for maxsize */
+    isthmus_ring_unlock(queue, &cursors->consumer);
+    isthmus_notify(queue, &cursors->room, INT32_MAX); /* it counts no longer for maxsize */
     return 0;
 }
 
@@ -239,12 +239,12 @@ static int finish(struct isthmus_ring *queue, uint64_t position, uint64_t sequen
         isthmus_queue_reclaim(queue);
         woken = isthmus_queue_lease_ended(queue, 0);
     }
-    isthmus_ring_unlock(&cursors->consumer);
+    isthmus_ring_unlock(queue, &cursors->consumer);
     if (!error) {
         if (woken)
-            isthmus_notify(&cursors->arrival, woken);
-        isthmus_notify(&cursors->room, INT32_MAX);
-        isthmus_notify(&cursors->finished, INT32_MAX);
+            isthmus_notify(queue, &cursors->arrival, woken);
+        isthmus_notify(queue, &cursors->room, INT32_MAX);
+        isthmus_notify(queue, &cursors->finished, INT32_MAX);
     }
     return error;
 }
@@ -283,12 +283,12 @@ static int give_back(struct isthmus_ring *queue, uint64_t position, uint64_t seq
         isthmus_add_u32(&isthmus_own(&queue->primitive)->share, UINT32_MAX);
         woken = isthmus_queue_lease_ended(queue, woken);
     }
-    isthmus_ring_unlock(&cursors->consumer);
+    isthmus_ring_unlock(queue, &cursors->consumer);
     if (!error) {
         if (woken)
-            isthmus_notify(&cursors->arrival, woken);
-        isthmus_notify(&cursors->room, INT32_MAX);
-        isthmus_notify(&cursors->finished, INT32_MAX);
+            isthmus_notify(queue, &cursors->arrival, woken);
+        isthmus_notify(queue, &cursors->room, INT32_MAX);
+        isthmus_notify(queue, &cursors->finished, INT32_MAX);
     }
     return error;
 }
@@ -321,7 +321,8 @@ int isthmus_queue_sweep(struct isthmus_ring *queue, int debts)
      * Dies here: the next sweep is half a slice later. The lock first: with a seized slot in hand
      * it could not be taken over from another dead one.
      */
-    isthmus_queue_lock_surely(queue);
+    if (isthmus_queue_lock(queue, isthmus_deadline_after(ISTHMUS_PATIENCE_NS)))
+        return 0; /* its owner has been stopped, perhaps: no reason to stop as well */
     const uint32_t used = isthmus_participants_used(primitive);
     for (uint32_t i = 0; i < used; i++) {
         const int owes = debts && isthmus_peek_u64(&queue->seats[i].debt) & ISTHMUS_DEBT_COUNT;
@@ -332,7 +333,7 @@ int isthmus_queue_sweep(struct isthmus_ring *queue, int debts)
         isthmus_participant_release(primitive, i);
         found = 1;
     }
-    isthmus_ring_unlock(&queue->cursors->consumer);
+    isthmus_ring_unlock(queue, &queue->cursors->consumer);
     return found;
 }
 

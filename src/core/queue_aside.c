@@ -181,7 +181,7 @@ int isthmus_queue_aside_remove(struct isthmus_ring *queue, uint64_t sequence)
     error = find(queue, sequence, &record);
     if (!error)
         drop(queue, &record);
-    isthmus_ring_unlock(&queue->cursors->consumer);
+    isthmus_ring_unlock(queue, &queue->cursors->consumer);
     return error;
 }
 
@@ -195,7 +195,7 @@ static int put_back(struct isthmus_ring *queue, uint64_t sequence, struct isthmu
         error =
             isthmus_write_reserve(queue, write, record.type, record.meta_size, record.size, &copy);
     if (error) {
-        isthmus_ring_unlock(&queue->cursors->consumer);
+        isthmus_ring_unlock(queue, &queue->cursors->consumer);
         isthmus_write_abort(queue, write);
         return error;
     }
@@ -204,7 +204,7 @@ static int put_back(struct isthmus_ring *queue, uint64_t sequence, struct isthmu
     /* Dies between the two: it is in both places. One of the two dead would have lost it. */
     isthmus_write_commit(queue, write);
     drop(queue, &record);
-    isthmus_ring_unlock(&queue->cursors->consumer);
+    isthmus_ring_unlock(queue, &queue->cursors->consumer);
     return 0;
 }
 

@@ -25,24 +25,34 @@ int isthmus_queue_task_done(struct isthmus_ring *queue)
     if (!error && (word & ISTHMUS_DEBT_COUNT) != ISTHMUS_DEBT_COUNT)
         /* Dies before: still owed, and forgotten with this participant. After: done with. */
         isthmus_note_u64(debt, word - 1);
-    isthmus_ring_unlock(&queue->cursors->consumer);
+    isthmus_ring_unlock(queue, &queue->cursors->consumer);
     if (!error)
-        isthmus_notify(&queue->cursors->finished, INT32_MAX);
+        isthmus_notify(queue, &queue->cursors->finished, INT32_MAX);
     return error;
 }
 
-/* Is anything not done with? Exact under the consumer lock, as far as consumers go. */
-static int unfinished(struct isthmus_ring *queue)
+int isthmus_queue_unfinished(struct isthmus_ring *queue, uint64_t deadline)
 {
     struct isthmus_shared_cursors *cursors = queue->cursors;
-    isthmus_queue_lock_surely(queue);
+    const int error = isthmus_queue_lock(queue, deadline);
+    if (error)
+        return error;
     int found = isthmus_queue_ready(queue) != 0;
     const uint32_t used = isthmus_participants_used(&queue->primitive);
     for (uint32_t i = 0; !found && i < used; i++)
         found = isthmus_load_u32(&queue->primitive.slots[i].share) != 0 ||
                 (isthmus_peek_u64(&queue->seats[i].debt) & ISTHMUS_DEBT_COUNT) != 0;
-    isthmus_ring_unlock(&cursors->consumer);
+    isthmus_ring_unlock(queue, &cursors->consumer);
     return found;
+}
+
+static int unfinished(struct isthmus_ring *queue)
+{
+    int result;
+    do
+        result = isthmus_queue_unfinished(queue, ISTHMUS_FOREVER);
+    while (result == -EINTR);
+    return result;
 }
 
 int isthmus_queue_join(struct isthmus_ring *queue, uint64_t deadline)
@@ -116,9 +126,9 @@ int isthmus_queue_clear(struct isthmus_ring *queue)
         return error;
     isthmus_queue_lock_surely(queue);
     drop_ready(queue);
-    isthmus_ring_unlock(&cursors->consumer);
-    isthmus_notify(&cursors->room, INT32_MAX);
-    isthmus_notify(&cursors->finished, INT32_MAX);
+    isthmus_ring_unlock(queue, &cursors->consumer);
+    isthmus_notify(queue, &cursors->room, INT32_MAX);
+    isthmus_notify(queue, &cursors->finished, INT32_MAX);
     return 0;
 }
 
@@ -132,8 +142,8 @@ int isthmus_queue_shut_down(struct isthmus_ring *queue, int discard)
     (void)isthmus_ring_lock_surely(queue, &cursors->producer);
     isthmus_or_u32(&cursors->closed, ISTHMUS_RING_SHUT | (discard ? ISTHMUS_RING_DISCARDED : 0));
     /* Dies from here on: shut down; who sleeps sees it at the end of the slice. */
-    isthmus_ring_unlock(&cursors->producer);
-    isthmus_notify(&cursors->arrival, INT32_MAX);
-    isthmus_notify(&cursors->room, INT32_MAX);
+    isthmus_ring_unlock(queue, &cursors->producer);
+    isthmus_notify(queue, &cursors->arrival, INT32_MAX);
+    isthmus_notify(queue, &cursors->room, INT32_MAX);
     return discard ? isthmus_queue_clear(queue) : 0;
 }

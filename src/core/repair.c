@@ -2,6 +2,7 @@
 #include "repair.h"
 
 #include "atomic.h"
+#include "doorbell.h"
 #include "eventcount.h"
 #include "mutex.h"
 #include "os.h"
@@ -9,7 +10,8 @@
 #include "ring.h"
 
 /* If `slot` owns the lock word: nobody does, and the next owner is told. */
-static void abandon(uint32_t *word, uint32_t *tid, uint32_t slot)
+static void abandon(const struct isthmus_primitive *primitive, uint32_t *word, uint32_t *tid,
+                    uint32_t slot)
 {
     uint32_t found = isthmus_load_u32(word);
     while ((found & ISTHMUS_WORD_OWNER) == slot + 1) {
@@ -19,31 +21,32 @@ static void abandon(uint32_t *word, uint32_t *tid, uint32_t slot)
         if (isthmus_swap_u32(word, &found, ISTHMUS_WORD_ABANDONED)) {
             /* Dies here: who sleeps looks again at the slice's end. sync: lock-waiters. */
             if (found & ISTHMUS_WORD_WAITERS)
-                isthmus_os_futex_wake(word, 1);
+                isthmus_wake(primitive, word, 1);
             return;
         }
     }
 }
 
-void isthmus_repair_permits(struct isthmus_shared_semaphore *semaphore, uint32_t permits)
+void isthmus_repair_permits(const struct isthmus_primitive *primitive, uint32_t permits)
 {
+    struct isthmus_shared_semaphore *semaphore = isthmus_state(primitive);
     uint32_t found = isthmus_load_u32(&semaphore->word);
     /* sync: semaphore-word. One more, without the bit. */
     while (!isthmus_swap_u32(&semaphore->word, &found, (found + 1) & ~ISTHMUS_WORD_WAITERS))
         ;
     /* Dies before or here: whoever sleeps sees it at the end of the slice. */
     if (found & ISTHMUS_WORD_WAITERS)
-        isthmus_os_futex_wake(&semaphore->word, permits);
+        isthmus_wake(primitive, &semaphore->word, permits);
 }
 
 static void repair_semaphore(struct isthmus_primitive *primitive, uint32_t slot)
 {
     struct isthmus_shared_semaphore *semaphore = isthmus_state(primitive);
-    abandon(&semaphore->guard, NULL, slot);
+    abandon(primitive, &semaphore->guard, NULL, slot);
     /* Dies between the two: the permits are free, and who sleeps sees it at the slice's end. */
     uint32_t permits = isthmus_exchange_u32(&primitive->slots[slot].share, 0);
     if (permits)
-        isthmus_repair_permits(semaphore, permits);
+        isthmus_repair_permits(primitive, permits);
 }
 
 int isthmus_round_noted(const struct isthmus_shared_barrier *barrier, uint32_t round)
@@ -52,8 +55,9 @@ int isthmus_round_noted(const struct isthmus_shared_barrier *barrier, uint32_t r
     return isthmus_load_u32(&barrier->broken[last % ISTHMUS_BARRIER_BROKEN]) == (round | 1);
 }
 
-void isthmus_repair_round(struct isthmus_shared_barrier *barrier, int stay_broken)
+void isthmus_repair_round(const struct isthmus_primitive *primitive, int stay_broken)
 {
+    struct isthmus_shared_barrier *barrier = isthmus_state(primitive);
     const uint32_t round = isthmus_load_u32(&barrier->round);
     const uint32_t breaks = isthmus_load_u32(&barrier->breaks);
     /* In a round that is broken nobody waits; of one who died below, the entry is there. */
@@ -64,7 +68,7 @@ void isthmus_repair_round(struct isthmus_shared_barrier *barrier, int stay_broke
     }
     /* sync: round. Who sees the new number sees how the old round ended. */
     isthmus_store_u32(&barrier->round, ((round | 1) + 1) | (stay_broken != 0));
-    isthmus_os_futex_wake(&barrier->round, UINT32_MAX);
+    isthmus_wake(primitive, &barrier->round, UINT32_MAX);
 }
 
 static void repair_barrier(struct isthmus_primitive *primitive, uint32_t slot)
@@ -73,16 +77,16 @@ static void repair_barrier(struct isthmus_primitive *primitive, uint32_t slot)
     struct isthmus_shared_participant *gone = &primitive->slots[slot];
     const int own = slot == (uint32_t)primitive->slot;
 
-    abandon(&barrier->guard, NULL, slot);
+    abandon(primitive, &barrier->guard, NULL, slot);
     if (own)
         isthmus_guard_enter(primitive, &barrier->guard);
     const uint32_t round = isthmus_load_u32(&barrier->round);
     if (isthmus_load_u32(&gone->share) && isthmus_load_u32(&gone->round) == round && !(round & 1))
-        isthmus_repair_round(barrier, 1);
+        isthmus_repair_round(primitive, 1);
     /* Dies before this: its share belongs to a round that has ended. */
     isthmus_store_u32(&gone->share, 0);
     if (own)
-        isthmus_mutex_release(&barrier->guard, 0);
+        isthmus_mutex_release(primitive, &barrier->guard, 0);
 }
 
 static uint32_t opened(uint32_t gate, int draining)
@@ -94,15 +98,16 @@ static uint32_t opened(uint32_t gate, int draining)
     return (((gate & ~cleared) + ISTHMUS_GATE_OPENING) & ~ISTHMUS_WORD_WAITERS) | turn;
 }
 
-void isthmus_repair_gate(struct isthmus_shared_rwlock *rwlock, int draining)
+void isthmus_repair_gate(const struct isthmus_primitive *primitive, int draining)
 {
+    struct isthmus_shared_rwlock *rwlock = isthmus_state(primitive);
     uint32_t found = isthmus_load_u32(&rwlock->gate);
     /* sync: gate. Readers see all that the writer did. */
     while (!isthmus_swap_u32(&rwlock->gate, &found, opened(found, draining)))
         ;
     /* Dies here: readers that sleep look again at the end of the slice. */
     if (found & ISTHMUS_WORD_WAITERS)
-        isthmus_os_futex_wake(&rwlock->gate, UINT32_MAX);
+        isthmus_wake(primitive, &rwlock->gate, UINT32_MAX);
 }
 
 static void repair_rwlock(struct isthmus_primitive *primitive, uint32_t slot)
@@ -115,14 +120,14 @@ static void repair_rwlock(struct isthmus_primitive *primitive, uint32_t slot)
          * these: the word names the dead one still, and all is done anew.
          */
         isthmus_store_u32(&rwlock->abandoned, 1);
-        isthmus_repair_gate(rwlock, 0);
-        abandon(&rwlock->word, &rwlock->tid, slot);
+        isthmus_repair_gate(primitive, 0);
+        abandon(primitive, &rwlock->word, &rwlock->tid, slot);
     }
     if (isthmus_exchange_u32(&primitive->slots[slot].share, 0) == 0)
         return;
     /* Dies before this: the writer that waits for readers to leave looks at the slice's end. */
     isthmus_add_u32(&rwlock->drained, 1);
-    isthmus_os_futex_wake(&rwlock->drained, 1);
+    isthmus_wake(primitive, &rwlock->drained, 1);
 }
 
 /* ---- Rings: their handles are struct isthmus_ring, whose first member is the primitive ---- */
@@ -133,9 +138,9 @@ static void abandon_ring(struct isthmus_ring *ring, uint32_t slot)
     /* Before the lock: it is about this owner's hold of it. Dies between: done anew. */
     if (isthmus_load_u32(&cursors->loan) == slot + 1)
         isthmus_store_u32(&cursors->loan, 0);
-    abandon(&cursors->producer, NULL, slot);
-    abandon(&cursors->consumer, NULL, slot);
-    abandon(&ring->seats[slot].reader, NULL, slot);
+    abandon(&ring->primitive, &cursors->producer, NULL, slot);
+    abandon(&ring->primitive, &cursors->consumer, NULL, slot);
+    abandon(&ring->primitive, &ring->seats[slot].reader, NULL, slot);
     isthmus_store_u32(&ring->seats[slot].role, 0);
 }
 
@@ -174,12 +179,12 @@ static void repair_queue(struct isthmus_ring *queue, uint32_t slot)
     isthmus_note_u64(debt, 0);
     ready = isthmus_queue_lease_ended(queue, ready);
     if (own)
-        isthmus_ring_unlock(&cursors->consumer);
+        isthmus_ring_unlock(queue, &cursors->consumer);
     /* Dies here: who sleeps looks again at the end of the slice. */
     if (ready)
-        isthmus_notify(&cursors->arrival, ready);
-    isthmus_notify(&cursors->room, INT32_MAX);
-    isthmus_notify(&cursors->finished, INT32_MAX);
+        isthmus_notify(queue, &cursors->arrival, ready);
+    isthmus_notify(queue, &cursors->room, INT32_MAX);
+    isthmus_notify(queue, &cursors->finished, INT32_MAX);
 }
 
 static void repair_topic(struct isthmus_ring *topic, uint32_t slot)
@@ -187,7 +192,7 @@ static void repair_topic(struct isthmus_ring *topic, uint32_t slot)
     abandon_ring(topic, slot);
     /* Without a role its cursor does not count. Dies between: done anew. */
     isthmus_store_u64(&topic->seats[slot].pin, 0);
-    isthmus_notify(&topic->cursors->room, INT32_MAX);
+    isthmus_notify(topic, &topic->cursors->room, INT32_MAX);
 }
 
 void isthmus_repair(struct isthmus_primitive *primitive, uint32_t slot)
@@ -204,7 +209,7 @@ void isthmus_repair(struct isthmus_primitive *primitive, uint32_t slot)
         /* fall through */
     case ISTHMUS_KIND_LOCK:
     case ISTHMUS_KIND_RLOCK:
-        abandon(&lock->word, &lock->tid, slot);
+        abandon(primitive, &lock->word, &lock->tid, slot);
         break;
     case ISTHMUS_KIND_SEMAPHORE:
         repair_semaphore(primitive, slot);

@@ -19,15 +19,15 @@ void isthmus_repair(struct isthmus_primitive *primitive, uint32_t slot);
 int isthmus_round_noted(const struct isthmus_shared_barrier *barrier, uint32_t round);
 
 /* Permits of a robust semaphore are free again: for those that wait. */
-void isthmus_repair_permits(struct isthmus_shared_semaphore *semaphore, uint32_t permits);
+void isthmus_repair_permits(const struct isthmus_primitive *primitive, uint32_t permits);
 
 /* End the current round of a barrier, under its guard, as a broken one. */
-void isthmus_repair_round(struct isthmus_shared_barrier *barrier, int stay_broken);
+void isthmus_repair_round(const struct isthmus_primitive *primitive, int stay_broken);
 
 /*
  * Let readers in again. By the writer that owns the word, or for it. `draining`: it goes on
  * waiting for readers to leave, as one that gives them preference.
  */
-void isthmus_repair_gate(struct isthmus_shared_rwlock *rwlock, int draining);
+void isthmus_repair_gate(const struct isthmus_primitive *primitive, int draining);
 
 #endif

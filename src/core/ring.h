@@ -9,6 +9,7 @@
 #define ISTHMUS_CORE_RING_H
 
 #include "atomic.h"
+#include "doorbell.h"
 #include "mutex.h"
 #include "os.h"
 #include "wait.h"
@@ -182,11 +183,11 @@ static inline int isthmus_ring_lock(struct isthmus_ring *ring, uint32_t *word, u
 }
 
 /* As isthmus_mutex_release(). Dies before: taken over. After: free, see there. */
-static inline void isthmus_ring_unlock(uint32_t *word)
+static inline void isthmus_ring_unlock(const struct isthmus_ring *ring, uint32_t *word)
 {
     /* sync: lock-word, lock-waiters */
     if (isthmus_exchange_u32(word, 0) & ISTHMUS_WORD_WAITERS)
-        isthmus_os_futex_wake(word, 1);
+        isthmus_wake(&ring->primitive, word, 1);
 }
 
 /* For what must not fail. -EOWNERDEAD or 0. */
@@ -245,10 +246,24 @@ uint64_t isthmus_queue_ready(const struct isthmus_ring *queue);
 /* Leases of the dead, and with `debts` what else they owe, unless that was done a moment ago. */
 int isthmus_queue_sweep(struct isthmus_ring *queue, int debts);
 
+/* Is anything not done with? Under the consumer lock, so exact as far as consumers go. -EBUSY … */
+int isthmus_queue_unfinished(struct isthmus_ring *queue, uint64_t deadline);
+/* What stood in the way of a write, if that is dead: evicted, or its leases given back. 1: it was.
+ */
+int isthmus_write_free_of_the_dead(struct isthmus_ring *ring, const struct isthmus_write *write);
+/* As isthmus_write_reserve() of bytes would answer; but nothing is evicted, and abort is to follow.
+ */
+int isthmus_write_look(struct isthmus_ring *ring, struct isthmus_write *write, uint64_t size);
+/* 1: that is not as it was. */
+int isthmus_write_moved(const struct isthmus_ring *ring, const struct isthmus_write *write);
+
 /* ---- Topic ----------------------------------------------------------------------------- */
 
 /* Under the producer lock: may the bytes before `end` be written? -EAGAIN: write->blocker. */
 int isthmus_topic_make_room(struct isthmus_ring *topic, struct isthmus_write *write, uint64_t end);
+/* The same, but what is there stays: they will not be written. */
+int isthmus_topic_look_for_room(struct isthmus_ring *topic, struct isthmus_write *write,
+                                uint64_t end);
 /* 1: what stood in the way has moved. */
 int isthmus_topic_moved(const struct isthmus_ring *topic, const struct isthmus_write *write);
 /* Evict what stands in the way, if it is dead. 1: it was. */

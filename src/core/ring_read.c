@@ -189,15 +189,16 @@ void isthmus_read_commit(struct isthmus_ring *ring, struct isthmus_read *read)
         commit_direct(ring, read);
     else if (read->count)
         commit_marked(ring, read);
-    isthmus_ring_unlock(&ring->cursors->consumer);
+    isthmus_ring_unlock(ring, &ring->cursors->consumer);
     if (read->count)
-        isthmus_notify(&ring->cursors->room, INT32_MAX);
+        isthmus_notify(ring, &ring->cursors->room, INT32_MAX);
 }
 
 void isthmus_read_abort(struct isthmus_ring *ring, struct isthmus_read *read)
 {
     read->count = 0;
-    isthmus_ring_unlock(topic(ring) ? &isthmus_seat_of(ring)->reader : &ring->cursors->consumer);
+    isthmus_ring_unlock(ring,
+                        topic(ring) ? &isthmus_seat_of(ring)->reader : &ring->cursors->consumer);
 }
 
 /* ---- Waiting for a message ------------------------------------------------------------- */

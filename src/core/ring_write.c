@@ -33,7 +33,7 @@ int isthmus_write_begin(struct isthmus_ring *ring, struct isthmus_write *write, 
     /* Ours: nobody else stores them while we own the lock. sync: lock-word. */
     write->start = write->end = isthmus_peek_u64(&cursors->tail);
     if (write->start % ISTHMUS_RECORD_ALIGNMENT) {
-        isthmus_ring_unlock(&cursors->producer);
+        isthmus_ring_unlock(ring, &cursors->producer);
         return -EBADMSG;
     }
     write->first = isthmus_noted(cursors->put, write->start);
@@ -130,12 +130,23 @@ int isthmus_write_reserve(struct isthmus_ring *ring, struct isthmus_write *write
     return 0;
 }
 
+int isthmus_write_look(struct isthmus_ring *ring, struct isthmus_write *write, uint64_t size)
+{
+    struct isthmus_record record;
+    if (ring->primitive.kind == ISTHMUS_KIND_QUEUE)
+        return isthmus_write_reserve(ring, write, ISTHMUS_TYPE_BYTES, 0, size, &record);
+    if (isthmus_room_of(0, size) > ring->capacity)
+        return -EMSGSIZE;
+    const uint64_t span = isthmus_record_span(isthmus_record_data(write->end, 0), size);
+    return isthmus_topic_look_for_room(ring, write, write->end + span);
+}
+
 static void end_write(struct isthmus_ring *ring)
 {
     struct isthmus_shared_cursors *cursors = ring->cursors;
     if (isthmus_peek_u32(&cursors->loan))
         isthmus_note_u32(&cursors->loan, 0);
-    isthmus_ring_unlock(&cursors->producer);
+    isthmus_ring_unlock(ring, &cursors->producer);
 }
 
 void isthmus_write_commit(struct isthmus_ring *ring, struct isthmus_write *write)
@@ -150,9 +161,10 @@ void isthmus_write_commit(struct isthmus_ring *ring, struct isthmus_write *write
     /* Dies here: the messages are there; who sleeps sees them at the end of the slice. */
     end_write(ring);
     if (count)
-        isthmus_notify(&cursors->arrival, ring->primitive.kind == ISTHMUS_KIND_TOPIC ? INT32_MAX
-                                          : count < INT32_MAX ? (uint32_t)count
-                                                              : INT32_MAX);
+        isthmus_notify(ring, &cursors->arrival,
+                       ring->primitive.kind == ISTHMUS_KIND_TOPIC ? INT32_MAX
+                       : count < INT32_MAX                        ? (uint32_t)count
+                                                                  : INT32_MAX);
 }
 
 void isthmus_write_abort(struct isthmus_ring *ring, struct isthmus_write *write)
@@ -163,7 +175,7 @@ void isthmus_write_abort(struct isthmus_ring *ring, struct isthmus_write *write)
 
 /* ---- Waiting for room ------------------------------------------------------------------ */
 
-static int moved(const struct isthmus_ring *ring, const struct isthmus_write *write)
+int isthmus_write_moved(const struct isthmus_ring *ring, const struct isthmus_write *write)
 {
     const struct isthmus_shared_cursors *cursors = ring->cursors;
     if (isthmus_load_u32(&cursors->closed))
@@ -175,7 +187,7 @@ static int moved(const struct isthmus_ring *ring, const struct isthmus_write *wr
            (ring->maxsize && isthmus_queue_gone(ring) != write->seen_gone);
 }
 
-static int look_for_the_dead(struct isthmus_ring *ring, const struct isthmus_write *write)
+int isthmus_write_free_of_the_dead(struct isthmus_ring *ring, const struct isthmus_write *write)
 {
     return ring->primitive.kind == ISTHMUS_KIND_TOPIC ? isthmus_topic_evict(ring, write)
                                                       : isthmus_queue_sweep(ring, 0);
@@ -188,13 +200,13 @@ int isthmus_write_await(struct isthmus_ring *ring, const struct isthmus_write *w
     int result = isthmus_ring_unfit(ring, ISTHMUS_KIND_ANY);
     if (result)
         return result;
-    if (moved(ring, write) || look_for_the_dead(ring, write))
+    if (isthmus_write_moved(ring, write) || isthmus_write_free_of_the_dead(ring, write))
         return isthmus_time_is_over(deadline) ? -ETIMEDOUT : 0;
     if (deadline == 0)
         return -ETIMEDOUT;
     isthmus_wait_begin(&wait, &ring->primitive, deadline);
     do
-        if (moved(ring, write)) {
+        if (isthmus_write_moved(ring, write)) {
             isthmus_wait_end(&wait);
             return 0;
         }
@@ -203,12 +215,12 @@ int isthmus_write_await(struct isthmus_ring *ring, const struct isthmus_write *w
         /* sync: eventcount. First the bit, then the look. All that wait are woken each time. */
         const uint32_t seen = isthmus_prepare_to_sleep(&ring->cursors->room);
         result = 0;
-        if (moved(ring, write))
+        if (isthmus_write_moved(ring, write))
             break;
         result = isthmus_wait_sleep(&wait, &ring->cursors->room, seen);
         if (result < 0 && result != -ETIMEDOUT)
             break;
-        if (result && look_for_the_dead(ring, write)) {
+        if (result && isthmus_write_free_of_the_dead(ring, write)) {
             result = 0;
             break;
         }

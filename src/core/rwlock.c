@@ -7,9 +7,11 @@
  * may open it in its place.
  */
 #include "atomic.h"
+#include "doorbell.h"
 #include "mutex.h"
 #include "os.h"
 #include "participant.h"
+#include "parts.h"
 #include "repair.h"
 #include "wait.h"
 
@@ -49,7 +51,7 @@ static int give_back_share(struct isthmus_primitive *rwlock)
     /* sync: drained. Less first, then the look at the gate; the writer does the reverse. */
     if (isthmus_load_u32(&state(rwlock)->gate) & (CLOSED | DRAINING)) {
         isthmus_add_u32(&state(rwlock)->drained, 1);
-        isthmus_os_futex_wake(&state(rwlock)->drained, 1);
+        isthmus_wake(rwlock, &state(rwlock)->drained, 1);
     }
     return 0;
 }
@@ -60,7 +62,7 @@ static void end_turn(struct isthmus_primitive *rwlock)
     if (!(isthmus_and_u32(&state(rwlock)->gate, ~TURN) & TURN))
         return;
     isthmus_add_u32(&state(rwlock)->drained, 1); /* sync: turn */
-    isthmus_os_futex_wake(&state(rwlock)->drained, 1);
+    isthmus_wake(rwlock, &state(rwlock)->drained, 1);
 }
 
 /* 0 or -EOWNERDEAD: reading. -EBUSY: *gate is closed. */
@@ -89,9 +91,9 @@ static int enter(struct isthmus_primitive *rwlock, uint32_t *gate)
 /* Let everybody in again. Dies between these: a dead writer, as the next one is told. */
 static void let_go(struct isthmus_primitive *rwlock)
 {
-    isthmus_repair_gate(state(rwlock), 0);
+    isthmus_repair_gate(rwlock, 0);
     isthmus_note_u32(&state(rwlock)->tid, 0);
-    isthmus_mutex_release(&state(rwlock)->word, 0);
+    isthmus_mutex_release(rwlock, &state(rwlock)->word, 0);
 }
 
 /*
@@ -111,8 +113,7 @@ static int open_gate_of_nobody(struct isthmus_primitive *rwlock)
     return 1;
 }
 
-/* If the writer is dead: open the gate for it. 1: done. */
-static int replace_dead_writer(struct isthmus_primitive *rwlock)
+int isthmus_rwlock_replace_dead_writer(struct isthmus_primitive *rwlock)
 {
     const uint32_t owner = isthmus_load_u32(&state(rwlock)->word) & ISTHMUS_WORD_OWNER;
     if (owner == 0 || owner > rwlock->count)
@@ -148,7 +149,7 @@ static int wait_for_gate(struct isthmus_wait *wait)
         result = isthmus_wait_sleep(wait, &state(rwlock)->gate, found);
         if (result == -EINTR)
             return result;
-        if (result && !replace_dead_writer(rwlock) && result < 0)
+        if (result && !isthmus_rwlock_replace_dead_writer(rwlock) && result < 0)
             return result;
     }
 }
@@ -164,7 +165,7 @@ int isthmus_rwlock_acquire_read(struct isthmus_primitive *rwlock, uint64_t deadl
     if (result != -EBUSY)
         return result;
     if (deadline == 0) {
-        if (replace_dead_writer(rwlock))
+        if (isthmus_rwlock_replace_dead_writer(rwlock))
             result = enter(rwlock, &found);
         return result == -EBUSY ? -ETIMEDOUT : result;
     }
@@ -181,6 +182,22 @@ int isthmus_rwlock_release_read(struct isthmus_primitive *rwlock)
 }
 
 /* ---- Writers --------------------------------------------------------------------------- */
+
+/*
+ * One attempt, by the owner of the word: keep new readers out; have the present ones left? Those
+ * that leave after a look that finds them change `drained`, and wake and ring.
+ */
+static int drained(struct isthmus_primitive *rwlock)
+{
+    isthmus_or_u32(&state(rwlock)->gate, CLOSED | DRAINING); /* sync: drained */
+    if (isthmus_participants_shares(rwlock) == 0)
+        return 1;
+    if (rwlock->flags & ISTHMUS_READER_PREFERENCE) {
+        /* They may come in while we wait; the next look closes the gate for a moment. */
+        isthmus_repair_gate(rwlock, 1);
+    }
+    return 0;
+}
 
 /* The word is ours, and the gate is open: let those in who could not while one was writing. */
 static int give_turn(struct isthmus_primitive *rwlock, uint64_t deadline)
@@ -207,16 +224,10 @@ static int give_turn(struct isthmus_primitive *rwlock, uint64_t deadline)
 static int drain(struct isthmus_wait *wait)
 {
     struct isthmus_primitive *rwlock = wait->primitive;
-    const int readers_first = (rwlock->flags & ISTHMUS_READER_PREFERENCE) != 0;
     for (;;) {
-        const uint32_t drained = isthmus_load_u32(&state(rwlock)->drained);
-        isthmus_or_u32(&state(rwlock)->gate, CLOSED | DRAINING); /* sync: drained */
-        if (isthmus_participants_shares(rwlock) == 0)
+        const uint32_t seen = isthmus_load_u32(&state(rwlock)->drained);
+        if (drained(rwlock))
             return 0;
-        if (readers_first) {
-            /* They may come in while we wait; the next look closes the gate for a moment. */
-            isthmus_repair_gate(state(rwlock), 1);
-        }
         /* A share that went after our look has changed `drained` since, or wakes us. */
         if (wait->deadline == 0) {
             if (isthmus_participants_sweep(rwlock))
@@ -225,7 +236,7 @@ static int drain(struct isthmus_wait *wait)
         }
         if (!wait->slept && isthmus_wait_spin(wait))
             continue;
-        int result = isthmus_wait_sleep(wait, &state(rwlock)->drained, drained);
+        int result = isthmus_wait_sleep(wait, &state(rwlock)->drained, seen);
         if (result == -EINTR)
             return result;
         if (result && !isthmus_participants_sweep(rwlock) && result < 0)
@@ -233,12 +244,11 @@ static int drain(struct isthmus_wait *wait)
     }
 }
 
-int isthmus_rwlock_acquire_write(struct isthmus_primitive *rwlock, uint64_t deadline)
+int isthmus_rwlock_claim_write(struct isthmus_primitive *rwlock, uint64_t deadline)
 {
-    struct isthmus_wait wait;
-    int result = unfit(rwlock);
-    if (result)
-        return result;
+    const int error = unfit(rwlock);
+    if (error)
+        return error;
     const int found =
         isthmus_mutex_acquire(rwlock, &state(rwlock)->word, &state(rwlock)->tid, deadline);
     if (found && found != -EOWNERDEAD)
@@ -250,6 +260,43 @@ int isthmus_rwlock_acquire_write(struct isthmus_primitive *rwlock, uint64_t dead
         /* Dies before: the next one takes it from us, dead like the one before us. */
         isthmus_store_u32(&state(rwlock)->abandoned, 1);
     }
+    return 0;
+}
+
+int isthmus_rwlock_turn(const struct isthmus_primitive *rwlock)
+{
+    const int error = unfit(rwlock);
+    return error ? error : (isthmus_load_u32(&state(rwlock)->gate) & TURN) != 0;
+}
+
+int isthmus_rwlock_begin_write(struct isthmus_primitive *rwlock)
+{
+    const int error = unfit(rwlock);
+    if (error)
+        return error;
+    /* Readers that had a turn have had it; the dead among them do not count. */
+    if (isthmus_load_u32(&state(rwlock)->gate) & TURN)
+        isthmus_and_u32(&state(rwlock)->gate, ~TURN);
+    while (!drained(rwlock))
+        if (!isthmus_participants_sweep(rwlock))
+            return -EAGAIN;
+    return isthmus_load_u32(&state(rwlock)->abandoned) ? -EOWNERDEAD : 0;
+}
+
+int isthmus_rwlock_give_up_write(struct isthmus_primitive *rwlock)
+{
+    const int error = unfit(rwlock);
+    if (!error)
+        let_go(rwlock);
+    return error;
+}
+
+int isthmus_rwlock_acquire_write(struct isthmus_primitive *rwlock, uint64_t deadline)
+{
+    struct isthmus_wait wait;
+    int result = isthmus_rwlock_claim_write(rwlock, deadline);
+    if (result)
+        return result;
     if (deadline && isthmus_load_u32(&state(rwlock)->gate) & TURN)
         result = give_turn(rwlock, deadline);
     isthmus_wait_begin(&wait, rwlock, deadline);

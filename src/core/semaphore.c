@@ -1,5 +1,6 @@
 /* Semaphores, plain and robust. */
 #include "atomic.h"
+#include "doorbell.h"
 #include "mutex.h"
 #include "os.h"
 #include "participant.h"
@@ -63,7 +64,7 @@ static int take_robust(struct isthmus_primitive *primitive, int slept, uint64_t 
         result = -EBUSY;
     }
     /* Dies here: the guard's next owner finds nothing half done. */
-    isthmus_mutex_release(&semaphore->guard, 0);
+    isthmus_mutex_release(primitive, &semaphore->guard, 0);
     /* As above: others may have been woken by no one but us. */
     if (!result && slept && taken + 1 < semaphore->initial)
         isthmus_os_futex_wake(&semaphore->word, 1);
@@ -72,7 +73,6 @@ static int take_robust(struct isthmus_primitive *primitive, int slept, uint64_t 
 
 static int release_robust(struct isthmus_primitive *primitive, uint32_t permits)
 {
-    struct isthmus_shared_semaphore *semaphore = isthmus_state(primitive);
     uint32_t *share = &isthmus_own(primitive)->share;
     uint32_t held = isthmus_load_u32(share);
     do
@@ -80,7 +80,7 @@ static int release_robust(struct isthmus_primitive *primitive, uint32_t permits)
             return -EPERM;
     while (!isthmus_swap_u32(share, &held, held - permits));
     /* Dies here: they are free; whoever sleeps sees it at the end of the slice. */
-    isthmus_repair_permits(semaphore, permits);
+    isthmus_repair_permits(primitive, permits);
     return 0;
 }
 
@@ -190,7 +190,7 @@ int isthmus_semaphore_release(struct isthmus_primitive *semaphore, uint32_t perm
     while (!isthmus_swap_u32(&state->word, &found, (found & ~WAITERS) + permits));
     /* Dies here: given back; whoever sleeps looks again at the end of the slice. */
     if (found & WAITERS)
-        isthmus_os_futex_wake(&state->word, permits);
+        isthmus_wake(semaphore, &state->word, permits);
     return 0;
 }
 

@@ -89,11 +89,13 @@ static int in_the_way(struct isthmus_write *write, struct obstacle obstacle, uin
     return -EAGAIN;
 }
 
-int isthmus_topic_make_room(struct isthmus_ring *topic, struct isthmus_write *write, uint64_t end)
+/* `looking`: only see whether it can be made. */
+static inline int make_room(struct isthmus_ring *topic, struct isthmus_write *write, uint64_t end,
+                            const int looking)
 {
     struct isthmus_shared_cursors *cursors = topic->cursors;
     const uint64_t limit = end - topic->capacity; /* what is before it will be written over */
-    const uint64_t before = isthmus_peek_u64(&cursors->oldest);
+    uint64_t before = isthmus_peek_u64(&cursors->oldest);
     const int block = topic->overflow == ISTHMUS_OVERFLOW_BLOCK;
     uint64_t oldest = before;
     const struct obstacle none = {.slot = -1};
@@ -106,6 +108,8 @@ int isthmus_topic_make_room(struct isthmus_ring *topic, struct isthmus_write *wr
             return in_the_way(write, none, BY_CURSOR); /* of this batch itself */
         oldest = next_record(topic, oldest, write->start);
     }
+    if (looking)
+        before = oldest; /* so that nobody is told: those records stay */
     if (oldest != before)
         /* Dies after this: the next publisher writes it anew. sync: epoch. */
         isthmus_store_u64(&cursors->overwriting, oldest);
@@ -128,6 +132,17 @@ int isthmus_topic_make_room(struct isthmus_ring *topic, struct isthmus_write *wr
         isthmus_fence_before_overwriting();
     }
     return 0;
+}
+
+int isthmus_topic_make_room(struct isthmus_ring *topic, struct isthmus_write *write, uint64_t end)
+{
+    return make_room(topic, write, end, 0);
+}
+
+int isthmus_topic_look_for_room(struct isthmus_ring *topic, struct isthmus_write *write,
+                                uint64_t end)
+{
+    return make_room(topic, write, end, 1);
 }
 
 int isthmus_topic_moved(const struct isthmus_ring *topic, const struct isthmus_write *write)
@@ -221,7 +236,7 @@ static uint64_t first_to_stay(struct isthmus_ring *topic)
         return overwriting;
     const uint64_t oldest = isthmus_peek_u64(&cursors->oldest);
     isthmus_store_u64(&cursors->overwriting, oldest);
-    isthmus_ring_unlock(&cursors->producer);
+    isthmus_ring_unlock(topic, &cursors->producer);
     return oldest;
 }
 
@@ -253,7 +268,7 @@ int isthmus_topic_subscribe(struct isthmus_ring *topic, uint64_t start)
     if (error)
         /* Not for ever: somebody may have damaged the cursors. Its first read finds out. */
         isthmus_note_u64(&seat->sequence, topic->sequence = UINT64_MAX);
-    isthmus_ring_unlock(&seat->reader);
+    isthmus_ring_unlock(topic, &seat->reader);
     return 0;
 }
 
@@ -267,8 +282,8 @@ int isthmus_topic_unsubscribe(struct isthmus_ring *topic)
     isthmus_local_and_u32(&topic->role, ~ISTHMUS_ROLE_SUBSCRIBER);
     /* Dies before: a dead subscriber. After: none. */
     isthmus_and_u32(&seat->role, ~ISTHMUS_ROLE_SUBSCRIBER);
-    isthmus_ring_unlock(&seat->reader);
-    isthmus_notify(&topic->cursors->room, INT32_MAX);
+    isthmus_ring_unlock(topic, &seat->reader);
+    isthmus_notify(topic, &topic->cursors->room, INT32_MAX);
     return 0;
 }
 
@@ -359,9 +374,9 @@ void isthmus_topic_read_commit(struct isthmus_ring *topic, struct isthmus_read *
     isthmus_note_u64(&seat->missed, read->missed);
     /* sync: cursor. Release: publishers that see it may write over what we have copied. */
     isthmus_store_release_u64(&seat->cursor, read->position);
-    isthmus_ring_unlock(&seat->reader);
+    isthmus_ring_unlock(topic, &seat->reader);
     /* Dies before: a dead subscriber is not waited for. */
-    isthmus_notify(&topic->cursors->room, INT32_MAX);
+    isthmus_notify(topic, &topic->cursors->room, INT32_MAX);
 }
 
 /*
@@ -377,7 +392,7 @@ static int about_to_go(struct isthmus_ring *topic, uint64_t position)
     (void)isthmus_ring_lock_surely(topic, &cursors->producer);
     const uint64_t oldest = isthmus_peek_u64(&cursors->oldest);
     isthmus_store_u64(&cursors->overwriting, oldest);
-    isthmus_ring_unlock(&cursors->producer);
+    isthmus_ring_unlock(topic, &cursors->producer);
     return isthmus_beyond(oldest, position);
 }
 
@@ -402,7 +417,7 @@ int isthmus_topic_pin(struct isthmus_ring *topic, uint64_t position)
         }
     }
     if (error || !now || (before && isthmus_beyond(now, before)))
-        isthmus_notify(&cursors->room, INT32_MAX);
+        isthmus_notify(topic, &cursors->room, INT32_MAX);
     return error;
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from isthmus._core import sync
+from isthmus._descriptor import Readable
 from isthmus._plan import Plan, Settings
 from isthmus._primitive import Plain
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from isthmus.segment import Segment
 
 
-class Event(sync.Event, Plain):
+class Event(sync.Event, Readable, Plain):
     """A flag that any processes set, clear and wait for.
 
     ``Event(name)`` opens the event `name`, or makes it, unset, if it is not there;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from isthmus import _primitive
 from isthmus._core import sync
+from isthmus._descriptor import Readable
 from isthmus._origin import PARTICIPANTS
 from isthmus._plan import Plan, Settings
 from isthmus._primitive import Primitive
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from isthmus.segment import Segment
 
 
-class Mutex(sync.Mutex, Primitive):
+class Mutex(sync.Mutex, Readable, Primitive):
     """Base of the two."""
 
     __slots__ = ()

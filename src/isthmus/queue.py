@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from isthmus import _arguments
 from isthmus._core import ring
+from isthmus._descriptor import Readable, Writable
 from isthmus._origin import PARTICIPANTS
 from isthmus._ring import Member, Plan, RingHandle, Settings, Snapshot
 from isthmus.errors import NotFoundError
@@ -19,7 +20,7 @@ Lease = ring.Lease
 _ATTEMPTS_MAX = 65535
 
 
-class Queue(ring.Queue, RingHandle):
+class Queue(ring.Queue, Readable, Writable, RingHandle):
     """Messages in order, from any number of processes to any number: each is got once.
 
     ``Queue(name)`` opens the queue `name`, or makes it if it is not there; `Queue.create` and

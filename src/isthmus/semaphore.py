@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from isthmus import _arguments, _primitive
 from isthmus._core import sync
+from isthmus._descriptor import Readable
 from isthmus._origin import PARTICIPANTS
 from isthmus._plan import PERMITS_MAX, ROBUST, Plan, Settings
 from isthmus._primitive import Primitive
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from isthmus.segment import Segment
 
 
-class Semaphore(sync.Semaphore, Primitive):
+class Semaphore(sync.Semaphore, Readable, Primitive):
     """A count of permits that any processes share: `acquire` takes one, `release` gives back.
 
     ``Semaphore(name)`` opens the semaphore `name`, or makes it if it is not there;

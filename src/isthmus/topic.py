@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from isthmus import _arguments
 from isthmus._core import ring
+from isthmus._descriptor import Readable, Writable
 from isthmus._ring import Member, Plan, RingHandle, Settings, Snapshot
 from isthmus.errors import ArgumentError, InUseError
 
@@ -75,7 +76,7 @@ class PublisherSettings(Settings):
         self.overflow = _OVERFLOWS[overflow]
 
 
-class Publisher(ring.Publisher, TopicHandle):
+class Publisher(ring.Publisher, Writable, TopicHandle):
     """Sends messages to all subscribers of a topic: each gets each of them, in order.
 
     ``Publisher(name)`` opens the topic `name`, or makes it if it is not there; `Publisher.create`
@@ -228,7 +229,7 @@ def _start(start: Start) -> int:
     return _arguments.whole(start, "start", 0, _OLDEST - 1)
 
 
-class Subscriber(ring.Subscriber, TopicHandle):
+class Subscriber(ring.Subscriber, Readable, TopicHandle):
     """Receives the messages of a topic, each once, in order, whatever other subscribers do.
 
     ``Subscriber(name)`` opens the topic `name`, or makes it if it is not there, so it may come

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import _thread
-import os
 import select
 import sys
-import threading
+from time import monotonic
 
-from isthmus import _arguments
+from isthmus import _arguments, _ending
 from isthmus._core import sync
-from isthmus._core.waiting import Bell, Wait
+from isthmus._core.waiting import Wait
 from isthmus.errors import ArgumentError, ClosedError
 
 TYPE_CHECKING = False
@@ -47,8 +45,8 @@ def wait(objects: Iterable[T], timeout: float | None = None) -> list[T]:
     The wait spins for a moment, as its objects do, and then sleeps in the kernel on all of them
     at once, without the GIL; signal handlers run meanwhile, and may end it by raising. With more
     than 127 objects of this library, the others are looked at every 4 ms; before Linux 5.16,
-    all are, every 2 ms at most. Descriptors beside such objects take a thread, for as long as
-    the call lasts.
+    all are, every 2 ms at most. With descriptors in the list, too, it waits for all on
+    descriptors, of which it then takes three more for as long as the call lasts.
 
     Raises:
         ArgumentError: nothing to wait for, for ever; NaN. TypeError: something else.
@@ -89,7 +87,7 @@ def _wait(things: list[T], timeout: float | None, poll: bool = False) -> list[T]
 
     process = _Wait(ours, timeout, poll)
     try:
-        ready = process.run(_Files(files) if files else None)
+        ready = process.run(_Files(files))
     finally:
         process.close()
     found = [places[number] for number in ready[0]]
@@ -130,110 +128,92 @@ class _Files:
 
     def __init__(self, descriptors: Iterable[int]) -> None:
         self.descriptors = list(descriptors)
-        self._poll = _polled(self.descriptors)
+        self._poll = select.poll()
+        for descriptor in self.descriptors:
+            self._poll.register(descriptor, _READABLE)
 
-    def look(self, seconds: float | None = 0.0) -> list[int]:
-        """Those that are ready, within so many seconds."""
+    def look(self, seconds: float | None = 0.0, bell: int | None = None) -> list[int]:
+        """Those that are ready, within so many seconds; `bell`: or until this one is."""
         timeout = min(_LONGEST if seconds is None else seconds, _LONGEST)
+        if bell is not None:
+            self._poll.register(bell, select.POLLIN)
         found = []
         for descriptor, events in self._poll.poll(timeout * 1000):
             if events & select.POLLNVAL:
                 raise ClosedError(f"descriptor {descriptor} is not open")
             found.append(descriptor)
+        if bell is not None:
+            self._poll.unregister(bell)
         return found
-
-
-def _polled(descriptors: Iterable[int]) -> Any:
-    poll = select.poll()
-    for descriptor in descriptors:
-        poll.register(descriptor, _READABLE)
-    return poll
 
 
 class _Wait(Wait):
     """One call of `wait`."""
 
-    def run(self, files: _Files | None) -> tuple[Sequence[int], Sequence[int]]:
+    def run(self, files: _Files) -> tuple[Sequence[int], Sequence[int]]:
         """Which objects, by their numbers, and which descriptors are ready."""
         ready: list[int] = self.look()
-        readable = files.look() if files else []
+        readable = files.look()
         while not ready and not readable and not self.over:
-            if files is None:
-                ready = self._sleep_without_files()
+            if not files.descriptors and not self.empty:
+                ready = self.sleep()
             elif self.empty:
                 readable = files.look(self.left)
             else:
-                with _Watch(files.descriptors) as watch:
-                    self.hear(watch.bell)
-                    ready = self.sleep()
+                with _Hearing(self) as hearing:
+                    ready = hearing.wait(files)
                 readable = files.look()
-        if ready and files and not readable:
+        if ready and not readable:
             readable = files.look()
         return ready, readable
 
-    def _sleep_without_files(self) -> list[int]:
-        if not self.empty:
-            return self.sleep()
-        nobody = Bell()
-        self.hear(nobody)
-        return self.sleep()
 
+class _Hearing:
+    """A doorbell on the files of all objects, which is polled together with other descriptors."""
 
-class _Watch:
-    """A thread that waits for descriptors, and rings a bell when one is ready.
+    def __init__(self, process: _Wait) -> None:
+        from isthmus._core import doorbell
 
-    A signal handler may raise at any moment, also when it is not known yet whether the thread has
-    started. So the thread is told to end in any case, and what it uses goes with the last of us.
-    """
+        _ending.arrange(doorbell)
+        self._process = process
+        self._core = doorbell
+        self._bell = doorbell.Doorbell()
 
-    def __init__(self, descriptors: Iterable[int]) -> None:
-        self.bell = Bell()
-        self._stop = _Stop()
-        self._poll = _polled([*descriptors, self._stop.descriptor])
-        self._ended = False
-        self._over = threading.Lock()
-        self._over.acquire()
-
-    def _run(self) -> None:
-        try:
-            self._poll.poll()
-            self.bell.ring()
-        finally:
-            self._ended = True
-            self._over.release()
-
-    def __enter__(self) -> _Watch:
-        try:
-            _thread.start_new_thread(self._run, ())
-        except BaseException:
-            self._stop.set()
-            raise
+    def __enter__(self) -> _Hearing:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it, whatever comes in between: it must not outlive the call."""
-        interruption: BaseException | None = None
-        while not self._ended:
-            try:
-                self._stop.set()
-                self._over.acquire()
-            except BaseException as error:
-                interruption = error
-        if interruption is not None:
-            raise interruption
+        self._bell.close()
 
+    def wait(self, files: _Files) -> list[int]:
+        """Which objects are ready. None of them: descriptors are, or the time is up.
 
-class _Stop:
-    """A descriptor that becomes readable, and is closed when nobody needs it."""
-
-    descriptor = -1
-
-    def __init__(self) -> None:
-        self.descriptor = os.eventfd(0, os.EFD_CLOEXEC)
-
-    def set(self) -> None:
-        os.eventfd_write(self.descriptor, 1)
-
-    def __del__(self) -> None:
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
+        sync: doorbell. Each poll comes after the bell was read empty, all objects have been armed,
+        and none was found ready.
+        """
+        core, process = self._core, self._process
+        blind = -1 in [self._bell.watch(file) for file in process.files()]
+        # Seconds until the next look for one that has died, if it could have something.
+        patience = core.SLICE if blind else core.LATE_LOOK
+        # When that is to be. Others may ring all the time, and that must not put it off.
+        due = 0.0
+        while True:
+            gone = any(what & core.GONE for _, what in self._bell.heard())
+            if gone and not blind:
+                patience = core.FIRST_LOOK
+            over = process.over
+            ask = gone or over or monotonic() >= due
+            ready = process.arm(ask)
+            if ready or over:
+                return ready
+            again = blind or process.held
+            if ask:
+                due = monotonic() + patience
+                if again and not blind:
+                    patience *= 2
+            left = process.left
+            sooner = max(0.0, due - monotonic())
+            limit = sooner if again and (left is None or sooner < left) else left
+            found = files.look(limit, self._bell.fileno())
+            if any(each != self._bell.fileno() for each in found):
+                return []

@@ -178,34 +178,6 @@ static void an_event_that_was_cleared_again_counts(void)
     end();
 }
 
-/* ---- A word of one's own ------------------------------------------------------------- */
-
-static uint32_t bell;
-
-static void *ring(void *argument)
-{
-    (void)argument;
-    UNTIL(together_waiting(&things[LOCK]));
-    isthmus_wait_ring(&bell);
-    return NULL;
-}
-
-static void a_word_of_the_callers_ends_the_wait(void)
-{
-    struct isthmus_primitive others[PLACES];
-    struct together_threads threads;
-    struct isthmus_waited both[2] = {{.word = &bell}, {.primitive = &things[LOCK]}};
-    begin();
-    take_all(others);
-    together_begin(&threads, 1, ring, NULL);
-    CHECK_INT(isthmus_wait_many(both, 2, 0, SOON()), 1);
-    CHECK_INT(both[0].ready, 1);
-    CHECK_INT(both[1].ready, 0);
-    together_end(&threads);
-    close_all(others);
-    end();
-}
-
 /* ---- More than the kernel takes at once ---------------------------------------------- */
 
 #define MANY (2 * ISTHMUS_WAIT_MANY_WORDS)
@@ -378,7 +350,6 @@ int main(void)
         CHECK_TEST(what_cannot_be_waited_for_is_refused),
         CHECK_TEST(each_of_them_ends_the_wait),
         CHECK_TEST(an_event_that_was_cleared_again_counts),
-        CHECK_TEST(a_word_of_the_callers_ends_the_wait),
         CHECK_TEST(any_number_may_be_waited_for),
         CHECK_TEST(a_wake_up_that_came_to_a_wait_goes_on_to_one_that_takes),
         CHECK_TEST(a_wait_keeps_no_wake_up_from_those_that_take),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -345,6 +346,7 @@ def test_a_forked_child_drops_what_has_begun_to_come_to_its_parent() -> None:
 
 
 def test_nothing_is_left_open() -> None:
+    gc.collect()  # what other tests have waited for
     counts = []
     for duplex in (True, False) * 5:
         a, b = Pipe(duplex)

@@ -9,6 +9,7 @@
  * The first byte of an input chooses what the rest is taken for.
  */
 #define _GNU_SOURCE
+#include "readiness.h"
 #include <errno.h>
 #include <isthmus/isthmus.h>
 #include <stdio.h>
@@ -246,9 +247,23 @@ static void look(const struct isthmus_primitive *primitive)
         isthmus_primitive_participant(primitive, i, &participant);
 }
 
+/* As one that waits by doorbell, for any side of it; nothing of that is known of an integer. */
+static void wait_by_doorbell(struct isthmus_primitive *primitive, struct input *input)
+{
+    struct isthmus_waited thing = {.primitive = primitive,
+                                   .side = (uint32_t)take(input, 1) % (ISTHMUS_WAIT_READERS + 2)};
+    thing.about = take(input, 1) % 4;
+    const int armed = isthmus_doorbell_arm(&thing);
+    const int asked = isthmus_look(&thing, ISTHMUS_ASK);
+    REQUIRE(armed == 0 || armed == 1 || armed == -EINVAL);
+    REQUIRE((armed == -EINVAL) == (asked == -EINVAL));
+    REQUIRE(asked == 0 || asked == 1 || asked == -EINVAL);
+}
+
 static void use(struct isthmus_primitive *primitive, struct input *input)
 {
     look(primitive);
+    wait_by_doorbell(primitive, input);
     switch (primitive->kind) {
     case ISTHMUS_KIND_LOCK:
     case ISTHMUS_KIND_RLOCK:

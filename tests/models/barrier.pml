@@ -138,7 +138,7 @@ inline repair_round(stay_broken)
     broken[breaks % ENTRIES] = found | 1;
     breaks++;
 #endif
-    /* repair.c isthmus_repair_round: isthmus_os_futex_wake(&barrier->round, UINT32_MAX) */
+    /* repair.c isthmus_repair_round: isthmus_wake(primitive, &barrier->round, UINT32_MAX) */
     futex_wake_all(0);
     found = 0
 }
@@ -153,7 +153,7 @@ inline repair_seized()
         if
         /* repair.c repair_barrier: const uint32_t round = isthmus_load_u32(&barrier->round); if
            (isthmus_load_u32(&gone->share) && isthmus_load_u32(&gone->round) == round && !(round &
-           1)) isthmus_repair_round(barrier, 1) */
+           1)) isthmus_repair_round(primitive, 1) */
         :: round_of[i] == round && !(round & 1) -> repair_round(1)
         :: else
         fi;
@@ -255,12 +255,14 @@ inline outcome()
 
 inline look_for_the_dead()
 {
-    /* barrier.c look_for_the_dead: if (isthmus_guard_acquire(barrier, &state(barrier)->guard,
-       0)) */
+    /* barrier.c isthmus_barrier_meet_the_dead: if (isthmus_guard_acquire(barrier,
+       &state(barrier)->guard, 0)) */
     enter_guard();
-    /* barrier.c look_for_the_dead: const int found = isthmus_participants_sweep(barrier) */
+    /* barrier.c isthmus_barrier_meet_the_dead: const int found =
+       isthmus_participants_sweep(barrier) */
     sweep();
-    /* barrier.c look_for_the_dead: isthmus_mutex_release(&state(barrier)->guard, 0) */
+    /* barrier.c isthmus_barrier_meet_the_dead: isthmus_mutex_release(barrier,
+       &state(barrier)->guard, 0) */
     guard = 0
 }
 
@@ -292,8 +294,8 @@ inline wait_on(arrived)
     /* barrier.c wait_on: int result = wait->deadline ? sleep_on(wait, round) : -ETIMEDOUT */
     sleep_on(arrived);
     if
-    /* barrier.c wait_on: if (look_for_the_dead(wait->primitive) || result == ISTHMUS_WAIT_SLICE)
-       return 0 */
+    /* barrier.c wait_on: if (isthmus_barrier_meet_the_dead(wait->primitive) || result ==
+       ISTHMUS_WAIT_SLICE) return 0 */
     :: (result == SLICE || result == TIME_OVER) && LOOK_FOR_THE_DEAD ->
         look_for_the_dead();
         result = OK
@@ -348,7 +350,8 @@ inline arrive()
             }
         :: else
         fi;
-        /* barrier.c isthmus_barrier_arrive: isthmus_mutex_release(&state(barrier)->guard, 0) */
+        /* barrier.c isthmus_barrier_arrive: isthmus_mutex_release(barrier, &state(barrier)->guard,
+           0) */
         guard = 0;
         if
         :: result != BUSY -> break
@@ -390,10 +393,10 @@ inline trip()
         };
         result = OK
     fi;
-    /* barrier.c isthmus_barrier_trip: isthmus_mutex_release(&state(barrier)->guard, 0) */
+    /* barrier.c isthmus_barrier_trip: isthmus_mutex_release(barrier, &state(barrier)->guard, 0) */
     guard = 0;
     if
-    /* barrier.c isthmus_barrier_trip: isthmus_os_futex_wake(&state(barrier)->round, UINT32_MAX) */
+    /* barrier.c isthmus_barrier_trip: isthmus_wake(barrier, &state(barrier)->round, UINT32_MAX) */
     :: result == OK -> futex_wake_all(0)
     :: else
     fi
@@ -437,8 +440,8 @@ inline withdraw()
         }
     :: else -> result = SLICE /* too late: await it */
     fi;
-    guard = 0 /* barrier.c isthmus_barrier_withdraw: isthmus_mutex_release(&state(barrier)->guard,
-                 0) */
+    guard = 0 /* barrier.c isthmus_barrier_withdraw: isthmus_mutex_release(barrier,
+                 &state(barrier)->guard, 0) */
 }
 
 inline expire()
@@ -449,14 +452,14 @@ inline expire()
 #ifdef EXPIRE_WITHOUT_LOOK
     :: repair_round(1); result = BROKEN
 #else
-    /* barrier.c isthmus_barrier_expire: const int over =
-       isthmus_load_u32(&state(barrier)->round) != round; if (!over)
-       isthmus_repair_round(state(barrier), 1) */
+    /* barrier.c isthmus_barrier_expire: const int over = isthmus_load_u32(&state(barrier)->round)
+       != round; if (!over) isthmus_repair_round(barrier, 1) */
     :: round == mine -> repair_round(1); result = BROKEN
     :: round != mine -> result = OK
 #endif
     fi;
-    /* barrier.c isthmus_barrier_expire: isthmus_mutex_release(&state(barrier)->guard, 0) */
+    /* barrier.c isthmus_barrier_expire: isthmus_mutex_release(barrier, &state(barrier)->guard,
+       0) */
     guard = 0;
     if
     :: result == OK -> outcome() /* barrier.c isthmus_barrier_expire: return over ? outcome(barrier,
@@ -520,11 +523,12 @@ proctype resetter(byte me; byte p)
         if
         /* barrier.c isthmus_barrier_reset: const uint32_t round =
            isthmus_load_u32(&state(barrier)->round); if (round & 1 || arrived(barrier, round))
-           isthmus_repair_round(state(barrier), 0) */
+           isthmus_repair_round(barrier, 0) */
         :: round & 1 || ARRIVED -> repair_round(0)
         :: else
         fi;
-        /* barrier.c isthmus_barrier_reset: isthmus_mutex_release(&state(barrier)->guard, 0) */
+        /* barrier.c isthmus_barrier_reset: isthmus_mutex_release(barrier, &state(barrier)->guard,
+           0) */
         guard = 0;
         finished = finished | BIT(me)
     } UNTIL_KILLED

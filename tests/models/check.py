@@ -142,7 +142,8 @@ QUOTATION = re.compile(r"/\*\s+(left out:\s+)?(\w+\.[ch])\s+(\w+):\s(.*?)\s\*/",
 OPERATION = re.compile(
     r"isthmus_(?:(?:load|store|exchange|add|and|or|xor|swap)(?:_acquire|_release)?_u(?:16|32|64)"
     r"|local_(?:claim|yield)"
-    r"|os_(?:futex_wait|futex_wake|try_byte|release_byte|byte_held)|wait_sleep)\("
+    r"|os_(?:futex_wait|futex_wake|ring|try_byte|release_byte|byte_held)|wait_sleep"
+    r"|wake|ring_doorbells)\((?!const struct)"
 )
 # What the owner of a ring's lock leaves is found by the next one, when it dies.
 NOTE = re.compile(r"isthmus_note_u(?:16|32|64)\(")
@@ -224,7 +225,7 @@ def main(names: list[str], mutations: bool, long: bool) -> int:
         for run, outcome in zip(runs, pool.map(check, runs), strict=True):
             what = f"must fail: {run.what}" if run.must_fail else run.what
             print(
-                f"{run.model:<11} {what:<52} {outcome.states:>9} states "
+                f"{run.model:<13} {what:<52} {outcome.states:>9} states "
                 f"{outcome.seconds:6.1f} s  {outcome.verdict}",
                 flush=True,
             )

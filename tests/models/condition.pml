@@ -22,7 +22,7 @@
  *
  * CHECK no theft, wake-ups: NO_SLICES
  * CHECK no theft, wake-ups, two at once: NO_SLICES AT_ONCE
- * CHECK no theft, wake-ups, time over: NO_SLICES TIME_OVER
+ * CHECK LONG no theft, wake-ups, time over: NO_SLICES TIME_OVER
  * CHECK LONG no theft, recovery: DEATHS=2 SLICES LIVENESS
  * MUST FAIL NO_SLICES: NO_TICKETS
  * MUST FAIL NO_SLICES: NUMBER_BEFORE_TOKEN
@@ -33,7 +33,8 @@
  * MUST FAIL DEATHS=1 SLICES LIVENESS: TOKEN_WITHOUT_LOCK
  * MUST FAIL DEATHS=1 LIVENESS: NO_SLICES
  */
-/* left out: condition.c isthmus_condition_sleep: if (may_take(state, waiter->ticket)) return 0 */
+/* left out: condition.c isthmus_condition_sleep: if (isthmus_condition_may_take(state,
+   waiter->ticket)) return 0 */
 #define PROCESSES 4
 #define FUTEXES 1
 #define SLOTS 4
@@ -94,7 +95,7 @@ inline take_back_tokens()
     atomic { found = 0; sum = 0 }
 }
 
-/* condition.c may_take: return isthmus_load_u32(&state->tokens) && ticket <
+/* condition.c isthmus_condition_may_take: return isthmus_load_u32(&state->tokens) && ticket <
    isthmus_load_u64(&state->limit) */
 inline may_take()
 {
@@ -133,7 +134,8 @@ inline sleep()
 #else
         found = sequence; /* condition.c isthmus_condition_sleep: const uint32_t sequence =
                              isthmus_load_u32(&state->sequence) */
-        may_take(); /* condition.c isthmus_condition_sleep: if (may_take(state, waiter->ticket)) */
+        may_take(); /* condition.c isthmus_condition_sleep: if (isthmus_condition_may_take(state,
+                       waiter->ticket)) */
 #endif
         if
         :: may -> break
@@ -156,8 +158,8 @@ inline sleep()
 inline leave()
 {
 #ifndef TOKEN_WITHOUT_LOCK
-    may_take(); /* condition.c isthmus_condition_leave: const int notified = may_take(state,
-                   waiter->ticket) */
+    may_take(); /* condition.c isthmus_condition_leave: const int notified =
+                   isthmus_condition_may_take(state, waiter->ticket) */
 #endif
 #ifdef LEAVES_ITS_TOKEN
     if
@@ -270,7 +272,7 @@ inline notify(count)
 #ifndef NUMBER_BEFORE_TOKEN
         sequence++; /* condition.c isthmus_condition_notify: isthmus_add_u32(&state->sequence, 1) */
 #endif
-        /* condition.c isthmus_condition_notify: isthmus_os_futex_wake(&state->sequence, count) */
+        /* condition.c isthmus_condition_notify: isthmus_wake(condition, &state->sequence, count) */
         futex_wake_one(0);
 #ifndef WAKE_ONE
         if

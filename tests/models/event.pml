@@ -75,8 +75,8 @@ inline set()
     od;
 #endif
     if
-    /* event.c isthmus_event_set: if (found & ISTHMUS_WORD_WAITERS)
-       isthmus_os_futex_wake(&state->word, UINT32_MAX) */
+    /* event.c isthmus_event_set: if (found & ISTHMUS_WORD_WAITERS) isthmus_wake(event,
+       &state->word, UINT32_MAX) */
 #ifdef WAKE_ONE
     :: found & WAITERS -> futex_wake_one(0)
 #else

@@ -80,8 +80,8 @@ bool late[2];  /* a store to head, by who owns `consumer`, or tail, that nobody 
 /* ring_read.c arrived: return isthmus_load_u64(&cursors->tail) != read->seen_tail */
 /* left out: ring_read.c arrived: isthmus_load_u32(&cursors->returned) != read->seen_returned */
 /* left out: ring_read.c arrived: isthmus_load_u32(&cursors->closed) */
-/* ring_write.c moved: return isthmus_load_u64(&cursors->head) != write->seen */
-/* left out: ring_write.c moved: isthmus_load_u32(&cursors->closed) */
+/* ring_write.c isthmus_write_moved: return isthmus_load_u64(&cursors->head) != write->seen */
+/* left out: ring_write.c isthmus_write_moved: isthmus_load_u32(&cursors->closed) */
 #define CHANGED(e) (OWN_VIEW(e) != seen)
 
 /* When a store becomes visible to others is not said. */
@@ -98,7 +98,7 @@ inline notify(e)
 {
     if
     /* eventcount.h isthmus_notify: if (isthmus_load_u32(word) & ISTHMUS_EVENT_SLEEPERS)
-       isthmus_wake_sleepers(word, count) */
+       isthmus_wake_sleepers(ring, word, count) */
     :: event[e] & SLEEPERS ->
         /* eventcount.c isthmus_wake_sleepers: uint32_t found = isthmus_load_u32(word) */
         found = event[e];
@@ -172,7 +172,7 @@ inline await(e)
         if
         /* ring_read.c isthmus_read_await: if (arrived(ring, read)) { if (slept) pass_on(ring,
            read); break; } */
-        /* ring_write.c isthmus_write_await: if (moved(ring, write)) break */
+        /* ring_write.c isthmus_write_await: if (isthmus_write_moved(ring, write)) break */
         :: CHANGED(e) ->
             if
             :: slept -> pass_on(e)
@@ -217,10 +217,10 @@ inline go_on(e)
     /* mutex.c isthmus_mutex_release: uint32_t before = isthmus_exchange_u32(word, abandoned ?
        ISTHMUS_WORD_ABANDONED : 0) */
     atomic { !late[e] -> lock[e] = 0 }; /* no later step before earlier stores are seen */
-    /* ring_write.c isthmus_write_commit: end_write(ring); if (count)
-       isthmus_notify(&cursors->arrival */
-    /* ring_read.c isthmus_read_commit: isthmus_ring_unlock(&ring->cursors->consumer); if
-       (read->count) isthmus_notify(&ring->cursors->room, INT32_MAX) */
+    /* ring_write.c isthmus_write_commit: end_write(ring); if (count) isthmus_notify(ring,
+       &cursors->arrival */
+    /* ring_read.c isthmus_read_commit: isthmus_ring_unlock(ring, &ring->cursors->consumer); if
+       (read->count) isthmus_notify(ring, &ring->cursors->room, INT32_MAX) */
     notify(1 - e);
 #endif
     left--

@@ -241,7 +241,7 @@ inline release()
     d_step { found = word; word = 0 };
 #endif
     if
-    /* mutex.c isthmus_mutex_release: isthmus_os_futex_wake(word, 1) */
+    /* mutex.c isthmus_mutex_release: isthmus_wake(primitive, word, 1) */
     :: found & WAITERS -> futex_wake_one(0)
     :: else
     fi
@@ -332,7 +332,8 @@ inline abandon(s)
     od;
     found = 0;
     if
-    :: result & WAITERS -> futex_wake_one(0) /* repair.c abandon: isthmus_os_futex_wake(word, 1) */
+    /* repair.c abandon: isthmus_wake(primitive, word, 1) */
+    :: result & WAITERS -> futex_wake_one(0)
     :: else
     fi;
     result = 0

@@ -141,12 +141,15 @@ inline count_out(number)
     od
 }
 
-inline lock()
+/* queue.c isthmus_queue_lock: int result = isthmus_ring_lock(queue, &queue->cursors->consumer,
+   deadline) */
+#define TAKE LOCK_FREE -> abandoned = (consumer != 0); consumer = slot + 1
+
+/* When it is ours. */
+inline begin()
 {
-    /* queue.c isthmus_queue_lock: int result = isthmus_ring_lock(queue, &queue->cursors->consumer,
-       deadline) */
-    atomic { LOCK_FREE -> abandoned = (consumer != 0); consumer = slot + 1 };
     if
+    /* queue.c isthmus_queue_lock: if (result == -EOWNERDEAD) { recover(queue); result = 0 */
     /* queue.c isthmus_queue_lock_surely: if (isthmus_ring_lock_surely(queue,
        &queue->cursors->consumer) == -EOWNERDEAD) recover(queue) */
     :: abandoned -> recover()
@@ -162,6 +165,12 @@ inline lock()
         :: else -> k = 0; break
         od
     }
+}
+
+inline lock()
+{
+    atomic { TAKE };
+    begin()
 }
 
 inline unlock()
@@ -406,7 +415,8 @@ inline lease()
        isthmus_peek_u64(&cursors->out) + 1) */
     out++;
     next = position; /* queue.c isthmus_queue_lease: isthmus_note_u64(&cursors->next, read->position) */
-    unlock();        /* queue.c isthmus_queue_lease: isthmus_ring_unlock(&cursors->consumer) */
+    unlock();        /* queue.c isthmus_queue_lease: isthmus_ring_unlock(queue,
+                        &cursors->consumer) */
 #ifdef SHARE_AFTER_STATE
     share[slot]++
 #else
@@ -577,6 +587,19 @@ inline seize_one()
     }
 }
 
+inline sweep_one()
+{
+    if
+    :: seized ->
+        repair_leases(k); /* queue.c isthmus_queue_sweep: isthmus_repair(primitive, i) */
+        /* queue.c isthmus_queue_sweep: isthmus_participant_release(primitive, i) */
+        atomic { holder[k] = 0; seized = false; k = 0 }
+    :: else
+    fi;
+    unlock() /* queue.c isthmus_queue_sweep: isthmus_ring_unlock(queue,
+                &queue->cursors->consumer) */
+}
+
 /* For one slot, whichever; the next one does the next. */
 inline sweep()
 {
@@ -585,18 +608,15 @@ inline sweep()
     i = k;
     lock();
     k = i;
+    sweep_one()
 #else
-    lock(); /* queue.c isthmus_queue_sweep: isthmus_queue_lock_surely(queue) */
-    seize_one();
-#endif
     if
-    :: seized ->
-        repair_leases(k); /* queue.c isthmus_queue_sweep: isthmus_repair(primitive, i) */
-        /* queue.c isthmus_queue_sweep: isthmus_participant_release(primitive, i) */
-        atomic { holder[k] = 0; seized = false; k = 0 }
-    :: else
-    fi;
-    unlock() /* queue.c isthmus_queue_sweep: isthmus_ring_unlock(&queue->cursors->consumer) */
+    /* queue.c isthmus_queue_sweep: if (isthmus_queue_lock(queue,
+       isthmus_deadline_after(ISTHMUS_PATIENCE_NS))) return 0 */
+    :: atomic { TAKE }; begin(); seize_one(); sweep_one()
+    :: !LOCK_FREE /* its owner lives, and may take its time */
+    fi
+#endif
 }
 
 /* ---- Those who take part ---------------------------------------------------------------------- */
@@ -654,7 +674,7 @@ proctype joiner(byte me; byte p; byte slot)
         if
         :: atomic { holder[slot] == 0 -> holder[slot] = p + 1 };
 #ifndef NO_REPAIR_ON_JOIN
-            /* repair.c abandon_ring: abandon(&cursors->consumer, NULL, slot) */
+            /* repair.c abandon_ring: abandon(&ring->primitive, &cursors->consumer, NULL, slot) */
             if
             :: atomic { consumer == slot + 1 -> consumer = ABANDONED }
             :: else
@@ -665,7 +685,8 @@ proctype joiner(byte me; byte p; byte slot)
             :: share[slot] || debt[slot] ->
                 lock(); /* repair.c repair_queue: if (own) isthmus_queue_lock_surely(queue) */
                 repair_leases(slot);
-                unlock() /* repair.c repair_queue: if (own) isthmus_ring_unlock(&cursors->consumer) */
+                unlock() /* repair.c repair_queue: if (own) isthmus_ring_unlock(queue,
+                            &cursors->consumer) */
             :: else
             fi;
 #endif

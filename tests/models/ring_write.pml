@@ -35,7 +35,7 @@
 /* left out: ring_write.c isthmus_write_begin: isthmus_note_u32(&cursors->loan, for_long ?
    (uint32_t)ring->primitive.slot + 1 : 0) */
 /* left out: ring_write.c end_write: isthmus_note_u32(&cursors->loan, 0) */
-/* left out: ring_write.c moved: if (isthmus_load_u32(&cursors->closed)) return 1 */
+/* left out: ring_write.c isthmus_write_moved: if (isthmus_load_u32(&cursors->closed)) return 1 */
 /* left out: ring_write.c isthmus_write_reserve: isthmus_note_u64(&shared->size, size);
    isthmus_note_u32(&shared->data, (uint32_t)data); isthmus_note_u16(&shared->type,
    (uint16_t)type); isthmus_note_u16(&shared->attempts, 0); isthmus_note_u32(&shared->state, 0);
@@ -235,7 +235,7 @@ inline commit()
     :: else
     fi;
     /* ring_write.c isthmus_write_commit: end_write(ring) */
-    /* ring_write.c end_write: isthmus_ring_unlock(&cursors->producer) */
+    /* ring_write.c end_write: isthmus_ring_unlock(ring, &cursors->producer) */
     atomic { producer = 0; start = 0; end = 0; first = 0; count = 0 }
 }
 
@@ -260,8 +260,8 @@ proctype writer(byte me)
             if
             :: no_room && count == 0 ->
                 atomic { producer = 0; start = 0; end = 0; first = 0 };
-                /* ring_write.c moved: return isthmus_load_u64(&cursors->head) != write->seen ||
-                   (ring->maxsize && isthmus_queue_gone(ring) != write->seen_gone) */
+                /* ring_write.c isthmus_write_moved: return isthmus_load_u64(&cursors->head) !=
+                   write->seen || (ring->maxsize && isthmus_queue_gone(ring) != write->seen_gone) */
                 head != seen
             :: else -> commit()
             fi;

@@ -119,8 +119,8 @@ inline repair_gate(now)
     }
     od;
     if
-    /* repair.c isthmus_repair_gate: if (found & ISTHMUS_WORD_WAITERS)
-       isthmus_os_futex_wake(&rwlock->gate, UINT32_MAX) */
+    /* repair.c isthmus_repair_gate: if (found & ISTHMUS_WORD_WAITERS) isthmus_wake(primitive,
+       &rwlock->gate, UINT32_MAX) */
     :: found & WAITERS -> futex_wake_all(GATE)
     :: else
     fi;
@@ -157,11 +157,12 @@ inline repair(s)
         abandon(s);
         repair_gate(OPENED(found))
 #else
-        repair_gate(OPENED(found)); /* repair.c repair_rwlock: isthmus_repair_gate(rwlock, 0) */
+        repair_gate(OPENED(found)); /* repair.c repair_rwlock: isthmus_repair_gate(primitive, 0) */
 #ifdef MARK_AFTER_GATE
         abandoned = 1;
 #endif
-        abandon(s) /* repair.c repair_rwlock: abandon(&rwlock->word, &rwlock->tid, slot) */
+        abandon(s) /* repair.c repair_rwlock: abandon(primitive, &rwlock->word, &rwlock->tid,
+                      slot) */
 #endif
     :: else
     fi;
@@ -170,7 +171,7 @@ inline repair(s)
     if
     :: sum ->
         /* repair.c repair_rwlock: isthmus_add_u32(&rwlock->drained, 1) */
-        /* repair.c repair_rwlock: isthmus_os_futex_wake(&rwlock->drained, 1) */
+        /* repair.c repair_rwlock: isthmus_wake(primitive, &rwlock->drained, 1) */
         count_drained();
         sum = 0
     :: else
@@ -237,7 +238,7 @@ inline give_back_share()
 #endif
     if
     /* rwlock.c give_back_share: isthmus_add_u32(&state(rwlock)->drained, 1) */
-    /* rwlock.c give_back_share: isthmus_os_futex_wake(&state(rwlock)->drained, 1) */
+    /* rwlock.c give_back_share: isthmus_wake(rwlock, &state(rwlock)->drained, 1) */
     :: found & (CLOSED | DRAINING) -> count_drained()
     :: else
     fi
@@ -250,7 +251,7 @@ inline end_turn()
 #ifndef TURN_IN_SILENCE
     if
     /* rwlock.c end_turn: isthmus_add_u32(&state(rwlock)->drained, 1) */
-    /* rwlock.c end_turn: isthmus_os_futex_wake(&state(rwlock)->drained, 1) */
+    /* rwlock.c end_turn: isthmus_wake(rwlock, &state(rwlock)->drained, 1) */
     :: found & TURN -> count_drained()
     :: else
     fi
@@ -331,18 +332,20 @@ inline open_gate_of_nobody()
 
 inline replace_dead_writer()
 {
-    /* rwlock.c replace_dead_writer: const uint32_t owner = isthmus_load_u32(&state(rwlock)->word) &
-       ISTHMUS_WORD_OWNER */
+    /* rwlock.c isthmus_rwlock_replace_dead_writer: const uint32_t owner =
+       isthmus_load_u32(&state(rwlock)->word) & ISTHMUS_WORD_OWNER */
     owner = word & OWNER;
     if
-    :: owner == 0 -> open_gate_of_nobody() /* rwlock.c replace_dead_writer: return
+    :: owner == 0 -> open_gate_of_nobody() /* rwlock.c isthmus_rwlock_replace_dead_writer: return
                                               open_gate_of_nobody(rwlock) */
     :: else ->
-        /* rwlock.c replace_dead_writer: if (isthmus_participant_seize(rwlock, owner - 1)) */
+        /* rwlock.c isthmus_rwlock_replace_dead_writer: if (isthmus_participant_seize(rwlock, owner
+           - 1)) */
         seize(owner - 1);
         if
         :: seized ->
-            repair(owner - 1); /* rwlock.c replace_dead_writer: isthmus_repair(rwlock, owner - 1) */
+            repair(owner - 1); /* rwlock.c isthmus_rwlock_replace_dead_writer:
+                                  isthmus_repair(rwlock, owner - 1) */
             unseize(owner - 1)
         :: else
         fi
@@ -380,7 +383,8 @@ inline acquire_read()
             :: atomic { SLICE_ENDS(GATE) -> rouse(GATE); result = SLICE; owner = 0; found = 0 }
             fi;
             if
-            /* rwlock.c wait_for_gate: if (result && !replace_dead_writer(rwlock) && result < 0) */
+            /* rwlock.c wait_for_gate: if (result && !isthmus_rwlock_replace_dead_writer(rwlock) &&
+               result < 0) */
             :: result == SLICE -> replace_dead_writer()
             :: else
             fi
@@ -393,8 +397,8 @@ inline acquire_read()
 
 inline let_go()
 {
-    repair_gate(OPENED(found)); /* rwlock.c let_go: isthmus_repair_gate(state(rwlock), 0) */
-    word = 0 /* rwlock.c let_go: isthmus_mutex_release(&state(rwlock)->word, 0) */
+    repair_gate(OPENED(found)); /* rwlock.c let_go: isthmus_repair_gate(rwlock, 0) */
+    word = 0 /* rwlock.c let_go: isthmus_mutex_release(rwlock, &state(rwlock)->word, 0) */
 }
 
 /* As mutex.pml shows: from nobody, or from a dead owner whose slot is seized. */
@@ -466,23 +470,44 @@ inline add_up()
     }
 }
 
+/* One attempt: `sum` is 0 if nobody reads any more. */
+inline close()
+{
+#ifdef LOOK_BEFORE_CLOSING
+    add_up();
+#endif
+    /* rwlock.c drained: isthmus_or_u32(&state(rwlock)->gate, CLOSED | DRAINING) */
+    gate = gate | CLOSED | DRAINING;
+#ifndef LOOK_BEFORE_CLOSING
+    add_up(); /* rwlock.c drained: if (isthmus_participants_shares(rwlock) == 0) return 1 */
+#endif
+#ifdef PREFERENCE
+    if
+    :: sum ->
+        owner = found;
+#ifdef OPEN_IN_TWO_STEPS
+        repair_gate(OPENED(found));
+        gate = gate | DRAINING;
+#else
+        /* rwlock.c drained: isthmus_repair_gate(rwlock, 1) */
+        repair_gate(OPENED_DRAINING(found));
+#endif
+        atomic { found = owner; owner = 0 }
+    :: else
+    fi
+#endif
+}
+
 inline drain()
 {
     result = OK;
     do
     ::
-#ifdef LOOK_BEFORE_CLOSING
-        add_up();
-#endif
 #ifndef NUMBER_AFTER_LOOK
-        found = drained; /* rwlock.c drain: const uint32_t drained =
+        found = drained; /* rwlock.c drain: const uint32_t seen =
                             isthmus_load_u32(&state(rwlock)->drained) */
 #endif
-        /* rwlock.c drain: isthmus_or_u32(&state(rwlock)->gate, CLOSED | DRAINING) */
-        gate = gate | CLOSED | DRAINING;
-#ifndef LOOK_BEFORE_CLOSING
-        add_up(); /* rwlock.c drain: if (isthmus_participants_shares(rwlock) == 0) return 0 */
-#endif
+        close(); /* rwlock.c drain: if (drained(rwlock)) return 0 */
         if
         :: sum == 0 -> break
         :: else -> sum = 0
@@ -490,19 +515,7 @@ inline drain()
 #ifdef NUMBER_AFTER_LOOK
         found = drained;
 #endif
-#ifdef PREFERENCE
-        owner = found;
-#ifdef OPEN_IN_TWO_STEPS
-        repair_gate(OPENED(found));
-        gate = gate | DRAINING;
-#else
-        /* rwlock.c drain: isthmus_repair_gate(state(rwlock), 1) */
-        repair_gate(OPENED_DRAINING(found));
-#endif
-        atomic { found = owner; owner = 0 };
-#endif
-        /* rwlock.c drain: int result = isthmus_wait_sleep(wait, &state(rwlock)->drained,
-           drained) */
+        /* rwlock.c drain: int result = isthmus_wait_sleep(wait, &state(rwlock)->drained, seen) */
         futex_sleep(DRAINED, drained == found);
         if
         :: AWAKE(DRAINED)
@@ -531,12 +544,13 @@ inline drain()
 
 inline acquire_write()
 {
-    take_word(); /* rwlock.c isthmus_rwlock_acquire_write: isthmus_mutex_acquire(rwlock,
+    /* rwlock.c isthmus_rwlock_acquire_write: int result = isthmus_rwlock_claim_write(rwlock,
+       deadline) */
+    take_word(); /* rwlock.c isthmus_rwlock_claim_write: isthmus_mutex_acquire(rwlock,
                     &state(rwlock)->word, &state(rwlock)->tid, deadline) */
     if
-    /* rwlock.c isthmus_rwlock_acquire_write: if (found) {
-       isthmus_add_u32(&state(rwlock)->deaths, 1); isthmus_store_u32(&state(rwlock)->abandoned,
-       1) */
+    /* rwlock.c isthmus_rwlock_claim_write: if (found) { isthmus_add_u32(&state(rwlock)->deaths,
+       1); isthmus_store_u32(&state(rwlock)->abandoned, 1) */
     :: told -> abandoned = 1
     :: else
     fi;

@@ -164,8 +164,8 @@ inline release_plain(count)
     :: else -> break
     od;
     if
-    /* semaphore.c isthmus_semaphore_release: if (found & WAITERS)
-       isthmus_os_futex_wake(&state->word, permits) */
+    /* semaphore.c isthmus_semaphore_release: if (found & WAITERS) isthmus_wake(semaphore,
+       &state->word, permits) */
     :: found & WAITERS -> wake(count)
     :: else
     fi;
@@ -237,7 +237,8 @@ inline take_robust()
                 :: else -> result = BUSY
                 fi
             };
-            guard = 0; /* semaphore.c take_robust: isthmus_mutex_release(&semaphore->guard, 0) */
+            guard = 0; /* semaphore.c take_robust: isthmus_mutex_release(primitive,
+                          &semaphore->guard, 0) */
 #ifndef NO_CHAIN
             if
             /* semaphore.c take_robust: if (!result && slept && taken + 1 < semaphore->initial)
@@ -272,8 +273,8 @@ inline give_back(count)
     od;
 #endif
     if
-    /* repair.c isthmus_repair_permits: if (found & ISTHMUS_WORD_WAITERS)
-       isthmus_os_futex_wake(&semaphore->word, permits) */
+    /* repair.c isthmus_repair_permits: if (found & ISTHMUS_WORD_WAITERS) isthmus_wake(primitive,
+       &semaphore->word, permits) */
     :: found & WAITERS -> futex_wake_one(0)
     :: else
     fi;
@@ -285,7 +286,7 @@ inline release_robust()
     /* semaphore.c release_robust: uint32_t held = isthmus_load_u32(share) */
     /* semaphore.c release_robust: isthmus_swap_u32(share, &held, held - permits) */
     share[me]--; /* one thread a process: in one step */
-    give_back(1) /* semaphore.c release_robust: isthmus_repair_permits(semaphore, permits) */
+    give_back(1) /* semaphore.c release_robust: isthmus_repair_permits(primitive, permits) */
 }
 
 inline repair(s)
@@ -294,7 +295,7 @@ inline repair(s)
        isthmus_exchange_u32(&primitive->slots[slot].share, 0) */
     atomic { taken = share[s]; share[s] = 0 };
     if
-    /* repair.c repair_semaphore: if (permits) isthmus_repair_permits(semaphore, permits) */
+    /* repair.c repair_semaphore: if (permits) isthmus_repair_permits(primitive, permits) */
     :: taken -> give_back(taken)
     :: else
     fi;

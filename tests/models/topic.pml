@@ -150,23 +150,23 @@ inline look_around()
     atomic { new_epoch = 0; least = 0; least_pin = 0 }
 }
 
-/* topic.c isthmus_topic_make_room: const uint64_t limit = end - topic->capacity */
+/* topic.c make_room: const uint64_t limit = end - topic->capacity */
 #define BEYOND_LIMIT(p) (start + SPAN(number) > CAPACITY + (p))
 #ifdef BLOCK
-/* topic.c isthmus_topic_make_room: const int slow = block && isthmus_beyond(oldest,
+/* topic.c make_room: const int slow = block && isthmus_beyond(oldest,
    isthmus_peek_u64(&cursors->floor)) */
 #define SLOW (now > floor)
 #else
 #define SLOW false
 #endif
-/* topic.c isthmus_topic_make_room: if (slow || isthmus_beyond(limit,
+/* topic.c make_room: if (slow || isthmus_beyond(limit,
    isthmus_peek_u64(&cursors->pin_floor))) */
 #define PINNED BEYOND_LIMIT(pin_floor)
 
 #ifdef NO_EPOCH
 #define LOOK_AGAIN (SLOW || PINNED)
 #else
-/* topic.c isthmus_topic_make_room: if (isthmus_load_u32(&cursors->epoch) !=
+/* topic.c make_room: if (isthmus_load_u32(&cursors->epoch) !=
    isthmus_peek_u32(&cursors->epoch_seen) || (block && isthmus_beyond(oldest,
    isthmus_peek_u64(&cursors->floor))) || isthmus_beyond(limit,
    isthmus_peek_u64(&cursors->pin_floor))) */
@@ -180,28 +180,28 @@ inline make_room()
         before = oldest;
         now = oldest;
         do
-        /* topic.c isthmus_topic_make_room: while (isthmus_beyond(limit, oldest)) */
-        /* topic.c isthmus_topic_make_room: oldest = next_record(topic, oldest, write->start) */
+        /* topic.c make_room: while (isthmus_beyond(limit, oldest)) */
+        /* topic.c make_room: oldest = next_record(topic, oldest, write->start) */
         :: BEYOND_LIMIT(now) -> now = now + SPAN(unit[AT(now)] - 1)
         :: else -> break
         od
     };
 #ifndef NOTHING_SAID
     if
-    /* topic.c isthmus_topic_make_room: if (oldest != before)
+    /* topic.c make_room: if (oldest != before)
        isthmus_store_u64(&cursors->overwriting, oldest) */
     :: now != before -> overwriting = now
     :: else
     fi;
 #endif
     if
-    /* topic.c isthmus_topic_make_room: look_around(topic, write->start, &slowest, &pinner) */
+    /* topic.c make_room: look_around(topic, write->start, &slowest, &pinner) */
     :: LOOK_AGAIN -> look_around()
     :: else
     fi;
     if
     :: SLOW || PINNED ->
-        /* topic.c isthmus_topic_make_room: return slow ? in_the_way(write, slowest, BY_CURSOR) :
+        /* topic.c make_room: return slow ? in_the_way(write, slowest, BY_CURSOR) :
            in_the_way(write, pinner, BY_PIN) */
         /* topic.c in_the_way: write->seen = obstacle.seen */
         atomic {
@@ -212,7 +212,7 @@ inline make_room()
             slowest_seen = 0
         };
         if
-        /* topic.c isthmus_topic_make_room: if (oldest != before)
+        /* topic.c make_room: if (oldest != before)
            isthmus_store_u64(&cursors->overwriting, before) */
         :: now != before -> overwriting = before
         :: else
@@ -227,7 +227,7 @@ inline make_room()
         atomic { slowest = 0; pinner = 0; slowest_seen = 0 };
 #ifndef OLDEST_AFTER_WRITING
         if
-        /* topic.c isthmus_topic_make_room: if (oldest != before) {
+        /* topic.c make_room: if (oldest != before) {
            isthmus_store_u64(&cursors->oldest, oldest) */
         :: now != before -> oldest = now
         :: else

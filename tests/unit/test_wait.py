@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,8 +25,8 @@ from isthmus import (
     RWLock,
     Semaphore,
 )
-from isthmus._core.waiting import Bell, Wait
-from isthmus.waiting import _wait
+from isthmus._core import doorbell
+from isthmus.waiting import _Files, _Hearing, _Wait, _wait
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
@@ -146,10 +147,10 @@ def test_objects_that_are_ready_do_not_hide_descriptors() -> None:
         assert isthmus.wait([lock, flag._read]) == [lock, flag._read]
 
 
-def test_the_thread_for_descriptors_ends_with_the_call() -> None:
+def test_what_the_wait_needs_for_descriptors_goes_with_the_call() -> None:
     lock = Lock()
     with lock.__copy__() as other, Signal() as flag:
-        before, others = set(os.listdir("/proc/self/fd")), threads()
+        before = set(os.listdir("/proc/self/fd"))
         for _ in range(5):
             waiting = Background(lambda: isthmus.wait([lock, flag._read], PATIENCE))
             until(lambda: bool(other.waiters()))
@@ -157,7 +158,6 @@ def test_the_thread_for_descriptors_ends_with_the_call() -> None:
             assert waiting.finish() == [lock]
             other.acquire()
         assert set(os.listdir("/proc/self/fd")) == before
-        until(lambda: threads() <= others)
 
 
 def test_a_closed_descriptor_is_told() -> None:
@@ -242,6 +242,48 @@ def test_what_a_killed_process_held_is_ready(make: Any) -> None:
         if not isinstance(thing, Semaphore):
             thing.on_owner_death = "ignore"
         assert thing.acquire(timeout=PATIENCE)
+
+
+class Fuss(_Files):
+    """In place of plain descriptors: before each poll others have rung, though nothing has come."""
+
+    def __init__(self, first: Callable[[], object] = int) -> None:
+        super().__init__([])
+        self._first, self.polls = first, 0
+
+    def look(self, seconds: float | None = 0.0, bell: int | None = None) -> list[int]:
+        assert bell is not None
+        if self.polls == 0:
+            self._first()
+        self.polls += 1
+        assert self.polls < 1_000_000, "this goes on for ever"
+        return [bell]
+
+
+def test_what_a_killed_process_held_is_ready_however_much_others_ring(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doorbell, "LATE_LOOK", 0.01)
+    lock = Lock()
+    with holding(lock.acquire) as process:
+        waiting = _Wait([lock], None)
+        with _Hearing(waiting) as hearing:
+
+            def die_too_early() -> None:
+                process.kill()
+                hearing._bell.heard()
+
+            assert hearing.wait(Fuss(die_too_early)) == [0]
+        waiting.close()
+
+
+def test_a_wait_ends_when_its_time_is_over_however_much_others_ring() -> None:
+    event = Event()
+    waiting = _Wait([event], 0.01)
+    with _Hearing(waiting) as hearing:
+        assert hearing.wait(Fuss()) == []
+    waiting.close()
+    event.close()
 
 
 def test_several_processes_wait_for_the_same_and_all_are_told(name: str) -> None:
@@ -369,20 +411,6 @@ def test_it_tells_what_each_of_them_would_tell(kinds: list[str], data: st.DataOb
     finally:
         for end in ends:
             os.close(end)
-
-
-@pytest.mark.parametrize("poll", [False, True])
-def test_a_bell_that_was_rung_before_the_wait_began_ends_it(poll: bool) -> None:
-    """As by a thread that found a descriptor ready at once."""
-    with Lock() as lock:
-        wait, bell = Wait([lock], PATIENCE, poll), Bell()
-        try:
-            bell.ring()
-            wait.hear(bell)
-            assert wait.sleep() == []
-            assert not wait.over
-        finally:
-            wait.close()
 
 
 def test_an_idle_wait_burns_next_to_no_time() -> None:

@@ -6,6 +6,12 @@
 cdef uint64_t CHUNK = 48_000_000
 
 
+cdef extern from "readiness.h" nogil:
+    enum:
+        ISTHMUS_WAIT_READY
+        ISTHMUS_WAIT_ROOM
+
+
 cdef extern from *:
     """
     /* The same method, as one of `type`'s own. */
@@ -34,6 +40,11 @@ cdef uint64_t deadline_of(object timeout) except? 0:
 cdef inline uint64_t next_stop(uint64_t deadline) noexcept nogil:
     cdef uint64_t stop = isthmus_deadline_after(CHUNK)
     return stop if stop < deadline else deadline
+
+
+cdef object new_descriptor(object handle, uint32_t side):
+    from isthmus._descriptor import made
+    return made(handle, side)
 
 
 cdef int opened(int result) except -1:

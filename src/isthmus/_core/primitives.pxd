@@ -113,6 +113,7 @@ cdef extern from "isthmus/isthmus.h" nogil:
     int isthmus_lock_release_any(isthmus_primitive *lock)
     int isthmus_lock_abandon(isthmus_primitive *lock)
     int isthmus_lock_locked(const isthmus_primitive *lock)
+    int isthmus_lock_is_mine(const isthmus_primitive *lock)
 
     int isthmus_semaphore_acquire(isthmus_primitive *semaphore, uint64_t deadline)
     int isthmus_semaphore_release(isthmus_primitive *semaphore, uint32_t permits)
@@ -152,6 +153,10 @@ cdef extern from "isthmus/isthmus.h" nogil:
     int isthmus_rwlock_acquire_read(isthmus_primitive *rwlock, uint64_t deadline)
     int isthmus_rwlock_release_read(isthmus_primitive *rwlock)
     int isthmus_rwlock_acquire_write(isthmus_primitive *rwlock, uint64_t deadline)
+    int isthmus_rwlock_claim_write(isthmus_primitive *rwlock, uint64_t deadline)
+    int isthmus_rwlock_turn(const isthmus_primitive *rwlock)
+    int isthmus_rwlock_begin_write(isthmus_primitive *rwlock)
+    int isthmus_rwlock_give_up_write(isthmus_primitive *rwlock)
     int isthmus_rwlock_release_write(isthmus_primitive *rwlock)
     int isthmus_rwlock_abandon_write(isthmus_primitive *rwlock)
     uint32_t isthmus_rwlock_readers(const isthmus_primitive *rwlock)

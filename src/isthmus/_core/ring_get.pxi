@@ -20,6 +20,8 @@ cdef inline object get_now(Queue queue):
                 isthmus_read_abort(queue.core, &read)
                 raise
             isthmus_read_commit(queue.core, &read)
+            if queue.readable is not None:
+                queue.settle_now()
             return value
         if record.type == ISTHMUS_TYPE_VALUE and record.size <= VALUE_SMALL:
             return get_value_now(queue, &read, &record)
@@ -35,6 +37,8 @@ cdef object get_value_now(Queue queue, isthmus_read *read, const isthmus_record 
         isthmus_read_abort(queue.core, read)
         return nothing
     isthmus_read_commit(queue.core, read)
+    if queue.readable is not None:
+        queue.settle_now()
     return value_taken(queue, small, record.sequence)
 
 
@@ -42,10 +46,11 @@ cdef object queue_get(Queue queue, uint64_t deadline):
     return queue_get_many(queue, 1, deadline)[0]
 
 
-cdef list queue_get_many(Queue queue, Py_ssize_t most, uint64_t deadline):
+cdef list queue_get_many(Queue queue, Py_ssize_t most, uint64_t deadline, bint quiet=False):
     """Messages that need no more than copying, or leased ones, which are acknowledged in the end.
 
     Never both: those that were read must not be lost to an error in decoding the others.
+    `quiet`, with a deadline of 0: an empty list when there is none, and no wait for the lock.
     """
     cdef isthmus_read read
     cdef isthmus_record record
@@ -56,7 +61,7 @@ cdef list queue_get_many(Queue queue, Py_ssize_t most, uint64_t deadline):
     queue.enter()
     try:
         while True:
-            result = queue.begin_read(&read, patience(deadline))
+            result = queue.begin_read(&read, 0 if quiet else patience(deadline))
             if result == 0:
                 result = read_batch(queue, &read, &record, most, items, len(leases) != 0, &values)
             if result == LEASED:
@@ -64,7 +69,7 @@ cdef list queue_get_many(Queue queue, Py_ssize_t most, uint64_t deadline):
                 if len(items) < most:
                     deadline = 0
                     continue
-            if items:
+            if items or quiet and (result == -EAGAIN or result == -ETIMEDOUT):
                 break
             if result != -EAGAIN:
                 raise queue_failed(queue, result, False)

@@ -1,6 +1,7 @@
 # Leases: messages that come back if they are not acknowledged.
 
-cdef object queue_lease(Queue queue, uint64_t deadline):
+cdef object queue_lease(Queue queue, uint64_t deadline, bint quiet=False):
+    """`quiet`, with a deadline of 0: None when there is none, and no wait for the lock."""
     cdef isthmus_read read
     cdef isthmus_record record
     cdef Lease lease = Lease.__new__(Lease)  # before, since nothing may be allocated then
@@ -8,7 +9,7 @@ cdef object queue_lease(Queue queue, uint64_t deadline):
     queue.enter()
     try:
         while True:
-            result = queue.begin_read(&read, patience(deadline))
+            result = queue.begin_read(&read, 0 if quiet else patience(deadline))
             if result == 0:
                 result = isthmus_read_next(queue.core, &read, &record)
                 if result == 0:
@@ -17,6 +18,8 @@ cdef object queue_lease(Queue queue, uint64_t deadline):
                         break
                 else:
                     isthmus_read_abort(queue.core, &read)
+            if quiet and (result == -EAGAIN or result == -ETIMEDOUT):
+                return None
             if result != -EAGAIN:
                 raise queue_failed(queue, result, False)
             result = queue.await_message(&read, deadline)

@@ -130,8 +130,20 @@ cdef class Loan:
         if self.state != NOT_BEGUN:
             from isthmus import _loan
             raise _loan.used(self.publisher, "loan")
-        loan_begin(self)
+        loan_begin(self, until_room(self.publisher, self.timeout), False)
         return self.handed
+
+    def _enter_or_none(self):
+        """As `__enter__`, but None where that would wait."""
+        if self.state != NOT_BEGUN:
+            from isthmus import _loan
+            raise _loan.used(self.publisher, "loan")
+        return self.handed if loan_begin(self, 0, True) else None
+
+    @property
+    def _room(self):
+        """Bytes that it takes in the ring, at most."""
+        return isthmus_record_room(self.meta_size, self.size)
 
     def __exit__(self, kind, error, traceback, /):
         if self.state != OPEN:
@@ -146,11 +158,11 @@ cdef class Loan:
             loan_end(self, False)
 
 
-cdef int loan_begin(Loan loan) except -1:
+cdef bint loan_begin(Loan loan, uint64_t deadline, bint quiet) except -1:
+    """`quiet`, with a deadline of 0: False where it would have to wait, even for a lock."""
     global numpy_array
     cdef Publisher publisher = loan.publisher
     cdef isthmus_record record
-    cdef uint64_t deadline = until_room(publisher, loan.timeout)
     cdef LoanMap loans
     cdef Lent lent
     cdef int result
@@ -171,7 +183,9 @@ cdef int loan_begin(Loan loan) except -1:
         lent = Lent.__new__(Lent)
         lent.keep, lent.size = loans, loan.size
         while True:
-            result = publisher.begin_write(&loan.write, True, patience(deadline))
+            result = publisher.begin_write(&loan.write, True, 0 if quiet else patience(deadline))
+            if quiet and result == -ETIMEDOUT:
+                return False
             if result < 0:
                 raise publishing_failed(publisher, result)
             result = isthmus_write_reserve(publisher.core, &loan.write, loan.type, loan.meta_size,
@@ -181,6 +195,8 @@ cdef int loan_begin(Loan loan) except -1:
             isthmus_write_abort(publisher.core, &loan.write)
             if result == -EAGAIN:
                 result = publisher.await_room(&loan.write, deadline)
+            if quiet and result == -ETIMEDOUT:
+                return False
             if result < 0 and result != -ISTHMUS_E_NOT_JOINED:
                 raise publishing_failed(publisher, result)
         # From here on the write is open, and this is the loan's.
@@ -205,7 +221,7 @@ cdef int loan_begin(Loan loan) except -1:
             raise
     finally:
         publisher.leave()
-    return 0
+    return True
 
 
 cdef bint take_back(Loan loan, Lent lent) except -1:
@@ -261,3 +277,5 @@ cdef void finish(Loan loan, bint publish) noexcept:
         isthmus_write_commit(publisher.core, &loan.write)
     else:
         isthmus_write_abort(publisher.core, &loan.write)
+    if publisher.roomy is not None:
+        publisher.settle_now()

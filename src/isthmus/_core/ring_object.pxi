@@ -18,6 +18,9 @@ cdef class Ring:
     cdef isthmus_ring *core  # in the handle
     cdef object trust        # allow_pickle
     cdef object pickler      # None: pickle.dumps; else of an object and a buffer callback
+    # Its descriptors, for what there is to read, and for room; None: nobody has asked for it.
+    cdef object readable
+    cdef object roomy
     cdef public object _origin
     cdef object __weakref__
 
@@ -105,6 +108,8 @@ cdef class Ring:
             busy = self.handle.users != 0 or self.handle.views != 0
             if not busy:
                 isthmus_handle_close(self.handle)
+        if not busy:
+            self.drop_descriptors()
         return not busy
 
     @property
@@ -149,10 +154,66 @@ cdef class Ring:
         return 0
 
     cdef void leave(self) noexcept:
+        """After an operation."""
+        if self.readable is not None or self.roomy is not None:
+            self.settle(True)
+        self.let_close()
+
+    cdef void let_close(self) noexcept:
         with cython.critical_section(self):
             # In a child that was forked by a signal handler during a wait it is 0 already.
             if self.handle.users > 0:
                 self.handle.users -= 1
+
+    # Descriptors tell what an operation of this handle has left: see `Descriptor`.
+
+    cdef void settle(self, bint again) noexcept:
+        """Between `enter` and `let_close`."""
+        if self.readable is not None:
+            self.readable.settle(again)
+        if self.roomy is not None:
+            self.roomy.settle(again)
+
+    cdef void settle_now(self) noexcept:
+        """After an operation that has done it, so short that it does without both."""
+        with cython.critical_section(self):
+            self.handle.users += 1
+        self.settle(False)
+        self.let_close()
+
+    cdef void need(self, uint64_t room) noexcept:
+        """There was no room for a message that takes so many bytes."""
+        cdef uint64_t header = isthmus_record_room(0, 0)
+        if self.roomy is not None:
+            self.roomy.need(room - header if room > header else 0)
+
+    cdef void drop_descriptors(self) noexcept:
+        readable, self.readable = self.readable, None
+        roomy, self.roomy = self.roomy, None
+        if readable is not None:
+            readable.close()
+        if roomy is not None:
+            roomy.close()
+
+    def _descriptor(self, bint for_room):
+        """The number of one of them, which is made if it is not there."""
+        self._borrow()
+        try:
+            if for_room:
+                if self.roomy is None:
+                    made = new_descriptor(self, ISTHMUS_WAIT_ROOM)
+                    with cython.critical_section(self):
+                        if self.roomy is None:
+                            self.roomy = made
+                return self.roomy.open()
+            if self.readable is None:
+                made = new_descriptor(self, ISTHMUS_WAIT_READY)
+                with cython.critical_section(self):
+                    if self.readable is None:
+                        self.readable = made
+            return self.readable.open()
+        finally:
+            self.leave()
 
     cdef void hold(self) noexcept:
         """Something refers to its memory from now on."""
@@ -219,6 +280,7 @@ cdef class Ring:
         """After an -EAGAIN of reserve, and commit or abort: until there may be room."""
         cdef uint64_t stop
         cdef int result
+        self.need(write.needed)
         while True:
             stop = next_stop(deadline)
             with nogil:
@@ -249,12 +311,34 @@ cdef class Ring:
         try:
             self.take_part()
         except BaseException:
-            self.leave()
+            self.let_close()
             raise
         return <uintptr_t>&self.core.primitive
 
     def _restore(self):
-        self.leave()
+        self.let_close()
+
+    # ---- Without waiting ---------------------------------------------------------------
+
+    def _encoded(self, objects):
+        """All of them as they will be written: if one of them cannot be, this raises."""
+        self.enter()
+        try:
+            return all_encoded(self, objects)
+        finally:
+            self.let_close()
+
+    def _room(self, message):
+        """Bytes that something encoded, or bytes, or a copied record takes in a ring, at most."""
+        cdef Outgoing outgoing
+        cdef Arrived copied
+        if type(message) is Arrived:
+            copied = <Arrived>message
+            return isthmus_record_room(copied.record.meta_size, copied.record.size)
+        if PyBytes_CheckExact(message):
+            return isthmus_record_room(0, PyBytes_GET_SIZE(message))
+        outgoing = <Outgoing?>message
+        return isthmus_record_room(outgoing.meta_size, outgoing.size)
 
     # ---- Who takes part ------------------------------------------------------------
 

@@ -101,6 +101,39 @@ cdef class Publisher(Ring):
             prepare_array(loan, shape, dtype, order)
         return loan
 
+    def _publish_now(self, obj):
+        """None: it has been published. Else: what `_publish_again` may be called with, later."""
+        if not ISTHMUS_NO_GIL and written_now(self, obj):
+            return None
+        cdef Outgoing message = encoded(self, obj)
+        return None if self._publish_again(message) else message
+
+    def _publish_again(self, message):
+        """Whether it could be published now."""
+        cdef int result
+        self.enter()
+        try:
+            check_no_loan(self)
+            result = write_quietly(self, <Outgoing?>message)
+        finally:
+            self.leave()
+        if result < 0 and result != -EAGAIN:
+            raise publishing_failed(self, result)
+        return result == 0
+
+    def _publish_some(self, tuple items, Py_ssize_t done):
+        """How many of them are published, of which `done` were before; they are of `_encoded`."""
+        cdef int result
+        self.enter()
+        try:
+            check_no_loan(self)
+            result = write_many(self, items, &done, 0, True)
+        finally:
+            self.leave()
+        if result < 0 and result != -EAGAIN and result != -ETIMEDOUT:
+            raise publishing_failed(self, result, done)
+        return done
+
     @property
     def overflow(self):
         """What `publish` does about subscribers that are in the way."""

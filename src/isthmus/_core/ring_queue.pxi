@@ -55,6 +55,37 @@ cdef class Queue(Ring):
         if result < 0:
             raise queue_failed(self, result, True, done)
 
+    def _put_now(self, obj):
+        """None: it has been put. Else: what `_put_again` may be called with, later."""
+        if not ISTHMUS_NO_GIL and written_now(self, obj):
+            return None
+        cdef Outgoing message = encoded(self, obj)
+        return None if self._put_again(message) else message
+
+    def _put_again(self, message):
+        """Whether it could be put now."""
+        cdef int result
+        self.enter()
+        try:
+            result = write_quietly(self, <Outgoing?>message)
+        finally:
+            self.leave()
+        if result < 0 and result != -EAGAIN:
+            raise queue_failed(self, result, True)
+        return result == 0
+
+    def _put_some(self, tuple items, Py_ssize_t done):
+        """How many of them are put, of which `done` were before; they are of `_encoded`."""
+        cdef int result
+        self.enter()
+        try:
+            result = write_many(self, items, &done, 0, True)
+        finally:
+            self.leave()
+        if result < 0 and result != -EAGAIN and result != -ETIMEDOUT:
+            raise queue_failed(self, result, True, done)
+        return done
+
     def _offer(self, obj, bint block, timeout, uint64_t patience_ns):
         """As `put`, but where it is bytes that are missing, wait no longer than `patience_ns`.
 
@@ -78,11 +109,6 @@ cdef class Queue(Ring):
         if result < 0:
             raise queue_failed(self, result, True)
         return None
-
-    def _room(self, message):
-        """Bytes that what `_offer` has returned takes in a queue, at most."""
-        cdef Outgoing outgoing = <Outgoing?>message
-        return isthmus_record_room(outgoing.meta_size, outgoing.size)
 
     # ---- Getting -------------------------------------------------------------------
 
@@ -116,6 +142,23 @@ cdef class Queue(Ring):
             if value is not nothing:
                 return value
         return queue_get(self, 0)
+
+    def _get_or(self, default):
+        """The next message, or `default`; never waits."""
+        if not ISTHMUS_NO_GIL:
+            value = get_now(self)
+            if value is not nothing:
+                return value
+        cdef list items = queue_get_many(self, 1, 0, True)
+        return items[0] if items else default
+
+    def _get_some(self, Py_ssize_t most):
+        """Up to so many, perhaps none; never waits."""
+        return queue_get_many(self, most, 0, True)
+
+    def _lease_or_none(self):
+        """A lease of the next message, or None; never waits."""
+        return queue_lease(self, 0, True)
 
     def get_many(self, n, block=True, timeout=None):
         """Take up to `n` messages: a list. Waits, as `get`, for the first of them only."""

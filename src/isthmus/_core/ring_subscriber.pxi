@@ -41,6 +41,23 @@ cdef class Subscriber(Ring):
         cdef Py_ssize_t most = most_of(n)
         return subscriber_recv_many(self, most, until_message(self, timeout))
 
+    def _recv_or(self, default):
+        """The next message, or `default`; never waits."""
+        if not ISTHMUS_NO_GIL and self.failure is None:
+            value = recv_now(self)
+            if value is not nothing:
+                return value
+        cdef list items = subscriber_recv_many(self, 1, 0, True)
+        return items[0] if items else default
+
+    def _recv_some(self, Py_ssize_t most):
+        """Up to so many, perhaps none; never waits."""
+        return subscriber_recv_many(self, most, 0, True)
+
+    def _view_or(self, default):
+        """The next message in place, or `default`; never waits."""
+        return view_next(self, 0, default, True)
+
     def view(self, timeout=its_own):
         """The next message in place, uncopied: a context manager that gives it.
 
@@ -132,12 +149,18 @@ cdef class Subscriber(Ring):
             if self.handle.users == 0 and not self.ending:
                 later = self.ending = True
         if later:
+            self.drop_descriptors()
             with nogil:
                 isthmus_topic_unsubscribe(self.core)
         return self.ending
 
     def _numbers(self):
         return topic_numbers(self)
+
+    cdef void settle(self, bint again) noexcept:
+        Ring.settle(self, again)
+        if self.failure is not None and self.readable is not None:
+            self.readable.tell()
 
     def _borrow(self):
         if self.ending:
@@ -171,6 +194,8 @@ cdef inline object recv_now(Subscriber subscriber):
                 raise
             if isthmus_read_valid(subscriber.core, &read, &record) == 0:
                 isthmus_read_commit(subscriber.core, &read)
+                if subscriber.readable is not None:
+                    subscriber.settle_now()
                 return value
         elif record.type == ISTHMUS_TYPE_VALUE and record.size <= VALUE_SMALL:
             return recv_value_now(subscriber, &read, &record)
@@ -186,6 +211,8 @@ cdef object recv_value_now(Subscriber subscriber, isthmus_read *read,
     if is_value(small, record.size, &place):
         if isthmus_read_valid(subscriber.core, read, record) == 0:
             isthmus_read_commit(subscriber.core, read)
+            if subscriber.readable is not None:
+                subscriber.settle_now()
             return value_taken(subscriber, small, record.sequence)
     isthmus_read_abort(subscriber.core, read)
     return nothing
@@ -212,7 +239,9 @@ cdef object subscriber_recv(Subscriber subscriber, uint64_t deadline):
     return subscriber_recv_many(subscriber, 1, deadline)[0]
 
 
-cdef list subscriber_recv_many(Subscriber subscriber, Py_ssize_t most, uint64_t deadline):
+cdef list subscriber_recv_many(Subscriber subscriber, Py_ssize_t most, uint64_t deadline,
+                               bint quiet=False):
+    """`quiet`, with a deadline of 0: an empty list when there is none, and no wait for the lock."""
     cdef isthmus_read read
     cdef isthmus_record record
     cdef list items = []
@@ -228,7 +257,7 @@ cdef list subscriber_recv_many(Subscriber subscriber, Py_ssize_t most, uint64_t 
             if items:  # nothing that could raise: they would be lost
                 result = isthmus_read_begin(subscriber.core, &read, 0)
             else:
-                result = subscriber.begin_read(&read, patience(deadline))
+                result = subscriber.begin_read(&read, 0 if quiet else patience(deadline))
             if result == 0:
                 copied = receive_batch(subscriber, &read, &record, most, items, &values,
                                        &expected, &result)
@@ -246,7 +275,7 @@ cdef list subscriber_recv_many(Subscriber subscriber, Py_ssize_t most, uint64_t 
                 if not items:
                     raise
                 subscriber.failure = error
-            if items:
+            if items or quiet and (result == -EAGAIN or result == -ETIMEDOUT):
                 return items
             if result != -EAGAIN:
                 raise receiving_failed(subscriber, result)

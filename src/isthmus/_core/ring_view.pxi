@@ -89,7 +89,9 @@ cdef class View:
         self.value = None
 
 
-cdef object view_next(Subscriber subscriber, uint64_t deadline):
+cdef object view_next(Subscriber subscriber, uint64_t deadline, object default=None,
+                      bint quiet=False):
+    """`quiet`, with a deadline of 0: `default` when there is none, and no wait for the lock."""
     cdef isthmus_read read
     cdef isthmus_record record
     cdef Pinned pinned
@@ -103,7 +105,7 @@ cdef object view_next(Subscriber subscriber, uint64_t deadline):
         pinned = Pinned.__new__(Pinned)
         pinned.subscriber = subscriber
         while True:
-            result = subscriber.begin_read(&read, patience(deadline))
+            result = subscriber.begin_read(&read, 0 if quiet else patience(deadline))
             if result == 0:
                 expected = read.sequence
                 result = view_begun(pinned, &read, &record)
@@ -111,6 +113,8 @@ cdef object view_next(Subscriber subscriber, uint64_t deadline):
                 break
             if result == -EBADMSG:
                 raise no_record(subscriber, record.position, expected)
+            if quiet and (result == -EAGAIN or result == -ETIMEDOUT):
+                return default
             if result != -EAGAIN:
                 raise receiving_failed(subscriber, result)
             result = subscriber.await_message(&read, deadline)

@@ -17,10 +17,15 @@ cdef inline uint64_t deadline_when(object block, object timeout) except? 0:
 
 cdef inline bint written_now(Ring ring, object obj) noexcept:
     """What costs least: short bytes or values that there is room for. False: not written."""
+    cdef bint written
     if PyBytes_CheckExact(obj):
-        return PyBytes_GET_SIZE(obj) < MUCH and isthmus_ring_try_write(
+        written = PyBytes_GET_SIZE(obj) < MUCH and isthmus_ring_try_write(
             ring.core, ISTHMUS_TYPE_BYTES, PyBytes_AS_STRING(obj), PyBytes_GET_SIZE(obj)) == 0
-    return may_be_plain(obj) and value_written(ring, obj)
+    else:
+        written = may_be_plain(obj) and value_written(ring, obj)
+    if written and ring.roomy is not None:
+        ring.settle_now()
+    return written
 
 
 cdef int write_one(Ring ring, Outgoing message, uint64_t deadline) except 1:
@@ -47,10 +52,37 @@ cdef int write_one(Ring ring, Outgoing message, uint64_t deadline) except 1:
             return result
 
 
-cdef int write_many(Ring ring, tuple items, Py_ssize_t *done, uint64_t deadline) except 1:
+cdef int write_quietly(Ring ring, Outgoing message) except 1:
+    """Put or publish it if that can be done without waiting, even for a lock: 0, -EAGAIN, less."""
+    cdef isthmus_write write
+    cdef isthmus_record record
+    cdef int result
+    fitting(ring, message.meta_size, message.size)
+    while True:
+        result = ring.begin_write(&write, False, 0)
+        if result == -ETIMEDOUT:
+            return -EAGAIN
+        if result < 0:
+            return result
+        result = isthmus_write_reserve(ring.core, &write, message.type, message.meta_size,
+                                       message.size, &record)
+        if result == 0:
+            pour(message, &record)
+            isthmus_write_commit(ring.core, &write)
+            return 0
+        isthmus_write_abort(ring.core, &write)
+        if result == -EAGAIN:
+            ring.need(write.needed)
+        # Unless what is in the way is dead, and is so no longer.
+        if result != -EAGAIN or isthmus_write_await(ring.core, &write, 0) < 0:
+            return result
+
+
+cdef int write_many(Ring ring, tuple items, Py_ssize_t *done, uint64_t deadline,
+                    bint quiet=False) except 1:
     """As `write_one` for all of them, in order; *done counts those that are there.
 
-    Each is bytes or Outgoing.
+    Each is bytes or Outgoing. `quiet`, with a deadline of 0: as `write_quietly`.
     """
     cdef isthmus_write write
     cdef isthmus_record record
@@ -59,7 +91,7 @@ cdef int write_many(Ring ring, tuple items, Py_ssize_t *done, uint64_t deadline)
     cdef uint64_t size
     cdef int result
     while done[0] < count:
-        result = ring.begin_write(&write, False, patience(deadline))
+        result = ring.begin_write(&write, False, 0 if quiet else patience(deadline))
         if result < 0:
             return result
         while <Py_ssize_t>write.count < count - done[0] and write.end - write.start < BATCH:

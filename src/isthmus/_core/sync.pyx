@@ -12,7 +12,7 @@ else raises what `isthmus._primitive.failed` makes of the errno.
 """
 
 cimport cython
-from libc.errno cimport EBADF, EINTR, EOVERFLOW, EPERM, ETIMEDOUT
+from libc.errno cimport EAGAIN, EBADF, EINTR, EOVERFLOW, EPERM, ETIMEDOUT
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact

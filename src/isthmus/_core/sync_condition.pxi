@@ -112,6 +112,71 @@ cdef class Condition(Primitive):
         """Wake all that wait now. The lock must be held: NotHeldError."""
         condition_notify(self, <uint32_t>-1)
 
+    # The parts of a wait, for those that do something else meanwhile. None of them waits.
+
+    def _mine(self):
+        """Whether this thread holds its own lock by this handle."""
+        return lock_is_mine(self)
+
+    def _enter(self):
+        """Begin: (ticket, depth), and the lock is free. NotHeldError: nothing has happened."""
+        cdef Primitive lock = lock_of(self)
+        cdef isthmus_condition_waiter waiter
+        self.enter()
+        try:
+            lock.enter()
+            try:
+                condition_enter(self, lock, &waiter)
+            finally:
+                lock.leave()
+        finally:
+            self.leave()
+        return waiter.ticket, waiter.depth
+
+    def _retake(self, uint32_t depth):
+        """Take the lock back; whether it has been taken. What has died, `_leave` tells."""
+        cdef Primitive lock = lock_of(self)
+        cdef isthmus_condition_waiter waiter
+        cdef int result
+        waiter.ticket, waiter.depth = 0, depth
+        lock.enter()
+        try:
+            result = isthmus_condition_retake(lock.core, &waiter, 0)
+            if result == -ETIMEDOUT or result == -EINTR:
+                return False
+            if result != 0 and result != -EOWNERDEAD:
+                raise left_behind(self, lock, result)
+            condition_retaken(lock, result)
+        finally:
+            lock.leave()
+        return True
+
+    def _leave(self, uint64_t ticket, bint in_time, error):
+        """With the lock: whether there was a notification; None: not yet, and the lock is free.
+
+        `in_time`: there is time to wait again. `error`: what is to be raised in any case, once a
+        notification has been handed on.
+        """
+        cdef Primitive lock = lock_of(self)
+        cdef isthmus_condition_waiter waiter
+        cdef int notified
+        waiter.ticket, waiter.depth = ticket, 0
+        cdef bint again = in_time and error is None and not lock.died
+        self.enter()
+        try:
+            lock.enter()
+            try:
+                notified = isthmus_condition_leave(self.core, lock.core, &waiter, again)
+                if notified < 0:
+                    raise left_behind(self, lock, notified)
+                if again and not notified:
+                    return None
+                return condition_left(self, lock, notified, not in_time, error)
+            finally:
+                lock.leave()
+        finally:
+            self.leave()
+
 
 cdef inline Primitive lock_of(Condition condition):
     return condition if condition.given is None else condition.given
@@ -135,6 +200,44 @@ cdef int condition_notify(Condition condition, uint32_t count) except -1:
     return 0
 
 
+cdef int condition_enter(Condition condition, Primitive lock,
+                         isthmus_condition_waiter *waiter) except -1:
+    cdef int result = isthmus_condition_enter(condition.core, lock.core, waiter)
+    if result == -ISTHMUS_E_NOT_JOINED and lock.core.slot >= 0:
+        condition.join()
+        result = isthmus_condition_enter(condition.core, lock.core, waiter)
+    if result < 0:
+        raise lock.failed(-EPERM if result == -ISTHMUS_E_NOT_JOINED else result)
+    lock.died = False
+    return 0
+
+
+cdef inline void condition_retaken(Primitive lock, int result) noexcept:
+    lock.died = result == -EOWNERDEAD
+    lock.unrepaired = False
+
+
+cdef object condition_left(Condition condition, Primitive lock, bint notified, bint timed_out,
+                           object error):
+    """What a wait returns or raises, at its end, with the lock held."""
+    if error is not None:
+        if notified:
+            isthmus_condition_notify(condition.core, lock.core, 1)
+        # Of a death nobody has been told, for there is something else to be raised.
+        lock.unrepaired = lock.died
+        raise error
+    if lock.died:
+        try:
+            owner_died(lock, True)
+        except BaseException:
+            # With "raise", whoever catches it is the one to repair.
+            lock.unrepaired = lock.died and lock.policy != "raise"
+            raise
+        # Its holder has to look at the data, so this counts as a wake-up.
+        return notified or not timed_out
+    return notified
+
+
 cdef object condition_wait(Condition condition, Primitive lock, uint64_t deadline):
     cdef isthmus_condition_waiter waiter
     cdef bint timed_out = False
@@ -143,14 +246,7 @@ cdef object condition_wait(Condition condition, Primitive lock, uint64_t deadlin
     cdef int notified = 0
     cdef object error = None
 
-    result = isthmus_condition_enter(condition.core, lock.core, &waiter)
-    if result == -ISTHMUS_E_NOT_JOINED and lock.core.slot >= 0:
-        condition.join()
-        result = isthmus_condition_enter(condition.core, lock.core, &waiter)
-    if result < 0:
-        raise lock.failed(-EPERM if result == -ISTHMUS_E_NOT_JOINED else result)
-    lock.died = False
-
+    condition_enter(condition, lock, &waiter)
     while True:
         # Asleep, without the lock, until notified, out of time, or a handler raises.
         while True:
@@ -182,30 +278,14 @@ cdef object condition_wait(Condition condition, Primitive lock, uint64_t deadlin
                 PyErr_CheckSignals()
             except BaseException as raised:
                 error = error or raised
-        lock.died = result == -EOWNERDEAD
-        lock.unrepaired = False
+        condition_retaken(lock, result)
         notified = isthmus_condition_leave(condition.core, lock.core, &waiter,
                                            not timed_out and error is None and not lock.died)
         if notified or timed_out or error is not None or lock.died:
             break
         # Another one was quicker to take the notification: asleep again.
 
-    if error is not None:
-        if notified > 0:
-            isthmus_condition_notify(condition.core, lock.core, 1)
-        # Of a death nobody has been told, for there is something else to be raised.
-        lock.unrepaired = lock.died
-        raise error
-    if lock.died:
-        try:
-            owner_died(lock, True)
-        except BaseException:
-            # With "raise", whoever catches it is the one to repair.
-            lock.unrepaired = lock.died and lock.policy != "raise"
-            raise
-        # Its holder has to look at the data, so this counts as a wake-up.
-        return notified > 0 or not timed_out
-    return notified > 0
+    return condition_left(condition, lock, notified > 0, timed_out, error)
 
 
 cdef object left_behind(Condition condition, Primitive lock, int result):

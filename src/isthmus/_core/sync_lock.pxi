@@ -9,6 +9,8 @@ cdef inline object lock_acquire_now(Primitive lock):
     """Wait for ever, but first try what costs least."""
     if not ISTHMUS_NO_GIL:
         if isthmus_lock_glance(lock.core) == 0:
+            if lock.readable is not None:
+                lock.settle_now()
             return True
     return lock_acquire(lock, True, None, True)
 
@@ -60,6 +62,13 @@ cdef int lock_left_by(Primitive lock, object error) except -1:
 cdef int lock_exit(Primitive lock, object error) except -1:
     lock_left_by(lock, error)
     return lock_release(lock)
+
+
+cdef bint lock_is_mine(Primitive lock) except -1:
+    lock.enter()
+    cdef bint mine = isthmus_lock_is_mine(lock.core)
+    lock.leave()
+    return mine
 
 
 cdef int owner_died(object lock, bint keep=False) except -1:
@@ -125,6 +134,10 @@ cdef class Mutex(Primitive):
         cdef int locked = isthmus_lock_locked(self.core)
         self.leave()
         return locked > 0
+
+    def _mine(self):
+        """Whether this handle (of a recursive lock: this thread, by this handle) holds it."""
+        return lock_is_mine(self)
 
     def _within(self, timeout):
         """For `with`: take the lock within so many seconds, and say whether it has been taken.

@@ -29,6 +29,7 @@ cdef class Primitive:
     # Nobody was told, or what was to repair it has failed: whoever is next is to be told as well.
     cdef bint unrepaired
     cdef object policy
+    cdef object readable  # its descriptor; None: nobody has asked for it
     cdef public object _origin
     cdef object __weakref__
 
@@ -141,6 +142,9 @@ cdef class Primitive:
             if not busy:
                 isthmus_handle_close(self.handle)
         if not busy:
+            readable, self.readable = self.readable, None
+            if readable is not None:
+                readable.close()
             self.mapping = None
         return not busy
 
@@ -186,10 +190,37 @@ cdef class Primitive:
         return 0
 
     cdef void leave(self) noexcept:
+        """After an operation: its descriptor tells what that has left, see `Descriptor`."""
+        if self.readable is not None:
+            self.readable.settle(True)
+        self.let_close()
+
+    cdef void let_close(self) noexcept:
         with cython.critical_section(self):
             # In a child that was forked by a signal handler during a wait it is 0 already.
             if self.handle.users > 0:
                 self.handle.users -= 1
+
+    cdef void settle_now(self) noexcept:
+        """After one that has done it, so short that it does without `enter` and `leave`."""
+        with cython.critical_section(self):
+            self.handle.users += 1
+        if self.readable is not None:
+            self.readable.settle(False)
+        self.let_close()
+
+    def _descriptor(self, bint for_room):
+        """The number of its descriptor, which is made if it is not there."""
+        self._borrow()
+        try:
+            if self.readable is None:
+                made = new_descriptor(self, ISTHMUS_WAIT_READY)
+                with cython.critical_section(self):
+                    if self.readable is None:
+                        self.readable = made
+            return self.readable.open()
+        finally:
+            self.leave()
 
     cdef object failed(self, int result):
         """The error to be raised for what the core has returned."""
@@ -267,12 +298,12 @@ cdef class Primitive:
         try:
             self.join()
         except BaseException:
-            self.leave()
+            self.let_close()
             raise
         return <uintptr_t>self.core
 
     def _restore(self):
-        self.leave()
+        self.let_close()
 
     # ---- Who takes part ------------------------------------------------------------
 

@@ -13,6 +13,54 @@ cdef class RWLock(Primitive):
         """The lock for writing: one holds it, alone."""
         return side_of(WriteSide.__new__(WriteSide), self)
 
+    def _side(self, cls):
+        """One of the sides, of a subclass of `ReadSide` or `WriteSide`."""
+        return side_of(<Side?>cls.__new__(cls), self)
+
+    # The parts of taking it for writing, for those that do something else meanwhile. None of
+    # them waits.
+
+    def _claim_write(self):
+        """Be the first among writers; whether it has been done. Then `_give_up` or `_begin`."""
+        cdef int result
+        self.enter()
+        try:
+            result = self.attempt(isthmus_rwlock_claim_write)
+        finally:
+            self.leave()
+        if result == -ETIMEDOUT or result == -EINTR:
+            return False
+        if result < 0:
+            raise self.failed(result)
+        return True
+
+    def _turn(self):
+        """Whether readers that wait are to come in before."""
+        self.enter()
+        cdef int result = isthmus_rwlock_turn(self.core)
+        self.leave()
+        return result > 0
+
+    def _begin_write(self):
+        """Whether there are no readers left, so it is held for writing. Reports deaths."""
+        self.enter()
+        cdef int result = isthmus_rwlock_begin_write(self.core)
+        self.leave()
+        if result == -EAGAIN:
+            return False
+        if result == -EOWNERDEAD:
+            self.died = True
+            owner_died(self.write)
+        elif result < 0:
+            raise self.failed(result)
+        return True
+
+    def _give_up_write(self):
+        """Undo `_claim_write`."""
+        self.enter()
+        isthmus_rwlock_give_up_write(self.core)
+        self.leave()
+
 
 @cython.freelist(16)
 cdef class Side:

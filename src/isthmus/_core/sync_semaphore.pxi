@@ -22,6 +22,8 @@ cdef class Semaphore(Primitive):
         """
         if block is True and timeout is None and not ISTHMUS_NO_GIL:
             if isthmus_semaphore_acquire(self.core, 0) == 0:
+                if self.readable is not None:
+                    self.settle_now()
                 return True
         return self.acquire_by(isthmus_semaphore_acquire, block, timeout)
 
@@ -66,6 +68,8 @@ cdef class Semaphore(Primitive):
     def __enter__(self):
         if not ISTHMUS_NO_GIL:
             if isthmus_semaphore_acquire(self.core, 0) == 0:
+                if self.readable is not None:
+                    self.settle_now()
                 return self
         self.acquire_by(isthmus_semaphore_acquire, True, None)
         return self

@@ -3,7 +3,7 @@
 """Waiting for the first of several things: what `isthmus.wait` does in the core."""
 
 from libc.errno cimport EINTR, ETIMEDOUT
-from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint64_t, uintptr_t
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 
@@ -13,7 +13,7 @@ import os as _os
 cdef extern from "isthmus/isthmus.h" nogil:
     uint64_t ISTHMUS_FOREVER
     struct isthmus_primitive:
-        pass
+        int fd
     uint64_t isthmus_deadline_after(int64_t nanoseconds)
 
 
@@ -22,31 +22,26 @@ cdef extern from "os.h" nogil:
 
 
 cdef extern from "wait_many.h" nogil:
+    enum isthmus_how:
+        ISTHMUS_ASK
     struct isthmus_waited:
         isthmus_primitive *primitive
         int ready
-        uint32_t seen
-        uint32_t *word
+        int held
+        int listed
+    int isthmus_look(isthmus_waited *thing, isthmus_how how)
+    int isthmus_doorbell_arm(isthmus_waited *thing)
+    void isthmus_wait_list(isthmus_primitive *primitive)
+    void isthmus_wait_unlist(isthmus_primitive *primitive)
     int isthmus_wait_many(isthmus_waited *things, size_t count, int poll, uint64_t deadline)
-    void isthmus_wait_ring(uint32_t *word)
 
 
 # As in sync_primitive.pxi.
 cdef uint64_t CHUNK = 48_000_000
 
 
-cdef class Bell:
-    """A word that a thread of this process makes another, to end a wait."""
-
-    cdef uint32_t word
-
-    def ring(self):
-        """End the wait, if it has begun; else it does not begin."""
-        isthmus_wait_ring(&self.word)
-
-
 cdef class Wait:
-    """One wait: for those that are lent, until `close`, and for a bell.
+    """One wait: for those that are lent, until `close`.
 
     `things`: what has `_borrow` and `_restore`. `poll`: as on a system that cannot sleep on
     several words at once.
@@ -55,7 +50,6 @@ cdef class Wait:
     cdef isthmus_waited *things
     cdef size_t count
     cdef list lent
-    cdef Bell bell
     cdef bint poll
     cdef uint64_t deadline
 
@@ -71,15 +65,14 @@ cdef class Wait:
                 self.deadline = 0
             elif seconds < 9e9:  # nearly what 64 bits of nanoseconds can hold
                 self.deadline = isthmus_deadline_after(<int64_t>(seconds * 1e9))
-        self.things = <isthmus_waited *>PyMem_Calloc(len(things) + 1, sizeof(isthmus_waited))
+        self.things = <isthmus_waited *>PyMem_Calloc(len(things), sizeof(isthmus_waited))
         if self.things is NULL:
             raise MemoryError()
         try:
             for thing in things:
                 address = thing._borrow()
-                self.lent.append(thing)
-                # After the bell, which is to be among those that are slept on.
                 self.things[len(self.lent)].primitive = <isthmus_primitive *>address
+                self.lent.append(thing)
         except BaseException:
             self.close()
             raise
@@ -90,12 +83,17 @@ cdef class Wait:
 
     def close(self):
         """Give back what was lent."""
+        cdef isthmus_waited *thing
         while self.lent:
+            thing = &self.things[len(self.lent) - 1]
+            if thing.listed:
+                thing.listed = 0
+                isthmus_wait_unlist(thing.primitive)
             self.lent.pop()._restore()
 
     @property
     def empty(self):
-        """Whether there are no things, so that only a bell ends a wait."""
+        """Whether there are no things to wait for."""
         return self.count == 0
 
     @property
@@ -111,25 +109,17 @@ cdef class Wait:
         now = isthmus_os_monotonic_ns()
         return (self.deadline - now) / 1e9 if now < self.deadline else 0.0
 
-    def hear(self, Bell bell):
-        """A new bell is to end the waits from now on."""
-        self.bell = bell
-        self.things[0].word = &bell.word
-        # What it is until it is rung, and not what it is now: it may have been rung already.
-        self.things[0].seen = 0
-
     def look(self):
         """Which of the things are ready, by their numbers, without waiting."""
         if not self.lent:
             return []
-        cdef int result = isthmus_wait_many(self.things + 1, self.count, self.poll, 0)
+        cdef int result = isthmus_wait_many(self.things, self.count, self.poll, 0)
         if result == -ETIMEDOUT or result == -EINTR:
             return []
         return self.ready(result)
 
     def sleep(self):
-        """Wait; which are ready. None of them: the time is up, or the bell was rung."""
-        cdef size_t more = self.bell is not None
+        """Wait; which are ready. None of them: the time is up."""
         cdef uint64_t stop
         cdef int result
         while True:
@@ -137,8 +127,7 @@ cdef class Wait:
             if stop > self.deadline:
                 stop = self.deadline
             with nogil:
-                result = isthmus_wait_many(self.things + 1 - more, self.count + more, self.poll,
-                                           stop)
+                result = isthmus_wait_many(self.things, self.count, self.poll, stop)
             if result != -ETIMEDOUT and result != -EINTR:
                 return self.ready(result)
             if result == -ETIMEDOUT and stop == self.deadline:
@@ -149,4 +138,35 @@ cdef class Wait:
         cdef size_t i
         if result < 0:
             raise OSError(-result, _os.strerror(-result))
-        return [i for i in range(self.count) if self.things[1 + i].ready > 0]
+        return [i for i in range(self.count) if self.things[i].ready > 0]
+
+    # By a doorbell that watches all of their files: see the core's doorbell.h.
+
+    def files(self):
+        """The descriptors of all things."""
+        return [self.things[i].primitive.fd for i in range(self.count)]
+
+    def arm(self, bint ask):
+        """After the doorbell was read: which are ready now. All others will ring it.
+
+        `ask`: look also whether those live that have something.
+        """
+        cdef isthmus_waited *thing
+        cdef size_t i
+        cdef int worst = 0
+        with nogil:
+            for i in range(self.count):
+                thing = &self.things[i]
+                if not thing.listed:
+                    thing.listed = 1
+                    isthmus_wait_list(thing.primitive)
+                thing.ready = isthmus_doorbell_arm(thing)
+                if thing.ready == 0 and ask and thing.held:
+                    thing.ready = isthmus_look(thing, ISTHMUS_ASK)
+                worst = min(worst, thing.ready)
+        return self.ready(worst)
+
+    @property
+    def held(self):
+        """Whether others have something that their deaths would give."""
+        return any([self.things[i].held for i in range(self.count)])

@@ -1,9 +1,15 @@
 """A descriptor that is readable as long as there is something to get from a queue.
 
 `select`, `multiprocessing.connection.wait` and event loops wait for descriptors, and a queue in
-shared memory has none that the kernel would make readable when a message comes. So one thread of
-this process waits for messages on behalf of all who have asked for a descriptor, and makes theirs
-readable. It is there only as long as somebody has one.
+shared memory has none of which the kernel would say so exactly when there is a message. So one
+thread of this process waits for messages on behalf of all who have asked for a descriptor, and
+makes theirs readable. It is there only as long as somebody has one.
+
+Those of `isthmus.Queue.fileno` take no thread, but may be readable for nothing: when somebody has
+gone, and when a message has been got before the one who put it has come to say so. Whoever
+uses them takes without waiting. Programs for `multiprocessing` do not: what `wait` has
+returned they receive from, as `concurrent.futures` does, and would hang. So somebody has to look,
+before the descriptor is readable, whether a message is there; the kernel cannot.
 
 What is to be true
 
