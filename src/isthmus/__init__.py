@@ -5,7 +5,8 @@
 are for processes to take turns and to wait for each other; they survive processes that die.
 `Queue` passes messages, each to one of its readers, and loses none to a death.
 `Publisher` and `Subscriber` pass each message to everybody who listens.
-`wait` waits for the first of several of all these, and of file descriptors.
+`wait` waits for the first of several of all these, and of file descriptors; `isthmus.aio` has
+what waits for asyncio.
 `isthmus.posix` and `isthmus.sysv` are the bare system calls, `isthmus.compat` has drop-ins for
 what programs use otherwise. Every error derives from `IsthmusError` and from the built-in
 exception that people expect.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import isthmus.aio as aio
     import isthmus.compat as compat
     import isthmus.posix as posix
     import isthmus.sysv as sysv
@@ -154,6 +156,7 @@ __all__ = [
     "VersionError",
     "View",
     "__version__",
+    "aio",
     "compat",
     "get_include",
     "get_pkgconfig_dir",
@@ -196,6 +199,7 @@ _HOME = {
     "TopicStats": "topic",
     "UntrustedPickleError": "_ring_errors",
     "View": "topic",
+    "aio": None,
     "compat": None,
     "get_include": "_paths",
     "get_pkgconfig_dir": "_paths",

@@ -51,8 +51,8 @@ def report(lock: TakenOver, keep: bool = False) -> None:
         else:
             import warnings
 
-            # 2: whoever called acquire(); the binding has no frame.
-            warnings.warn(text, OwnerDiedWarning, stacklevel=2)
+            # Whoever called acquire(), or awaits it; the binding has no frame.
+            warnings.warn(text, OwnerDiedWarning, stacklevel=2 + _depth_of_aio())
     except BaseException:
         # As if it had never been taken: the next one is told.
         if not keep:
@@ -61,3 +61,18 @@ def report(lock: TakenOver, keep: bool = False) -> None:
             except NotHeldError:
                 pass  # the function has released it already
         raise
+
+
+def _depth_of_aio() -> int:
+    """How many frames of `isthmus.aio` are between, which get it for somebody else."""
+    import sys
+
+    depth = 0
+    while True:
+        try:
+            frame = sys._getframe(2 + depth)
+        except ValueError:
+            return depth
+        if not frame.f_globals.get("__name__", "").startswith("isthmus.aio."):
+            return depth
+        depth += 1

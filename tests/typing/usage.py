@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from typing import Any, assert_type
 
@@ -27,6 +28,7 @@ from isthmus import (
     Semaphore,
     Subscriber,
     Topic,
+    aio,
     posix,
     sysv,
 )
@@ -138,6 +140,10 @@ def topics() -> None:
 
 def waiting(lock: Lock, event: Event, sock: socket.socket) -> None:
     assert_type(isthmus.wait([lock, lock], timeout=1), list[Lock])
+    assert_type(lock.fileno(), int)
+    assert_type(Queue().writable_fileno(), int)
+    for each in (lock, event, Queue(), Subscriber(), Semaphore()):
+        select.select([each], [], [])
     things: list[Lock | Event | socket.socket | int] = [lock, event, sock, 3]
     assert_type(isthmus.wait(things), list[Lock | Event | socket.socket | int])
     isthmus.wait((lock, event, sock, 3), timeout=None)
@@ -201,3 +207,28 @@ def bare_calls() -> None:
     shmid = sysv.shmget(sysv.ftok("/", 1), 4096, sysv.IPC_CREAT | 0o600)
     assert_type(sysv.shmat(shmid), sysv.MappedRegion)
     assert_type(sysv.shmctl(shmid, sysv.IPC_STAT), sysv.ShmidDs)
+
+
+async def tasks() -> None:
+    lock = aio.Lock("name", on_owner_death="raise")
+    assert_type(lock, aio.Lock)
+    assert_type(await lock.acquire(timeout=1), bool)
+    async with lock as same:
+        assert_type(same, aio.Lock)
+    assert_type(lock.owner, isthmus.Participant | None)
+    assert_type(aio.RLock.attach("name"), aio.RLock)
+    async with aio.BoundedSemaphore(value=2) as slots:
+        assert_type(slots, aio.BoundedSemaphore)
+        assert_type(slots.value, int)
+    assert_type(await aio.Event().wait(), bool)
+    condition = aio.Condition(None, lock)
+    async with condition:
+        assert_type(await condition.wait(timeout=1), bool)
+        assert_type(await condition.wait_for(lambda: "text"), str)
+        condition.notify()
+    async with aio.Barrier(parties=2) as number:
+        assert_type(number, int)
+    rw = aio.RWLock()
+    async with rw.read as reading, rw.write as writing:
+        assert_type(await reading.acquire(), bool)
+        assert_type(await writing.acquire(), bool)
