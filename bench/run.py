@@ -3,7 +3,7 @@
 Speed is measured here and nowhere else; no test asserts a time. Rivals run in the same
 process, on the same core, taking turns; what takes several processes (from peers on) has
 two cores. Trust the ratios, not the absolute times. With BENCH_QUICK=1 in the environment,
-trips, streams, frames and holding only show that they work.
+trips, streams, frames, holding and asyncio only show that they work.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from locks import atomic_race, lock_races
 from opening import array_race, import_race, large_race, opening_races
 from peers import peer_comparisons
 from streams import stream_contests
+from tasks import task_contests
 from trips import blocking, spinning
 
 TOPICS: dict[str, Callable[[], Sequence[Result]]] = {
@@ -40,6 +41,7 @@ TOPICS: dict[str, Callable[[], Sequence[Result]]] = {
     "holding": holding_comparisons,
     "instructions": instruction_comparisons,
     "multiprocessing": compat_mp_contests,
+    "asyncio": task_contests,
 }
 
 
