@@ -441,3 +441,13 @@ def test_a_queue_can_be_opened_and_closed_without_a_loop() -> None:
     assert q.get_nowait() == 1
     q.close()
     assert q.closed
+
+
+def test_async_for_over_a_queue_that_was_shut_down_before() -> None:
+    async def main() -> None:
+        async with aio.Queue() as q:
+            q.put_nowait(1)
+            q.shutdown()
+            assert [message async for message in q] == [1]
+
+    run(main())

@@ -11,6 +11,11 @@ cdef isthmus_ring_plan ring_plan_of(tuple plan) except *:
     return made
 
 
+# Not before a task has taken so much without waiting does it let the others run: as in isthmus.aio.
+cdef enum:
+    RUN = 64
+
+
 cdef class Ring:
     """A handle to one of them. What the Python layer keeps with it is in `_origin`."""
 
@@ -18,6 +23,7 @@ cdef class Ring:
     cdef isthmus_ring *core  # in the handle
     cdef object trust        # allow_pickle
     cdef object pickler      # None: pickle.dumps; else of an object and a buffer callback
+    cdef uint32_t runs       # how often tasks have asked for the next message
     # Its descriptors, for what there is to read, and for room; None: nobody has asked for it.
     cdef object readable
     cdef object roomy
@@ -319,6 +325,10 @@ cdef class Ring:
         self.let_close()
 
     # ---- Without waiting ---------------------------------------------------------------
+
+    def _others_first(self):
+        """Whether it was for the sake of other tasks that there was no next message."""
+        return self.runs % RUN == 0
 
     def _encoded(self, objects):
         """All of them as they will be written: if one of them cannot be, this raises."""

@@ -152,6 +152,18 @@ cdef class Queue(Ring):
         cdef list items = queue_get_many(self, 1, 0, True)
         return items[0] if items else default
 
+    def _get_next(self, default):
+        """The same for a task; `default` also one time in 64, so that others can run."""
+        self.runs += 1
+        if self.runs % RUN == 0:
+            return default
+        if not ISTHMUS_NO_GIL:
+            value = get_now(self)
+            if value is not nothing:
+                return value
+        cdef list items = queue_get_many(self, 1, 0, True)
+        return items[0] if items else default
+
     def _get_some(self, Py_ssize_t most):
         """Up to so many, perhaps none; never waits."""
         return queue_get_many(self, most, 0, True)

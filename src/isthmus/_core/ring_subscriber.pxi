@@ -50,6 +50,18 @@ cdef class Subscriber(Ring):
         cdef list items = subscriber_recv_many(self, 1, 0, True)
         return items[0] if items else default
 
+    def _recv_next(self, default):
+        """The same for a task; `default` also one time in 64, so that others can run."""
+        self.runs += 1
+        if self.runs % RUN == 0:
+            return default
+        if not ISTHMUS_NO_GIL and self.failure is None:
+            value = recv_now(self)
+            if value is not nothing:
+                return value
+        cdef list items = subscriber_recv_many(self, 1, 0, True)
+        return items[0] if items else default
+
     def _recv_some(self, Py_ssize_t most):
         """Up to so many, perhaps none; never waits."""
         return subscriber_recv_many(self, most, 0, True)

@@ -99,12 +99,18 @@ class Queue(Awaitable, isthmus.Queue):
         Cancelled while it waits: nothing has been taken. Messages that are there are taken without
         a turn of the loop, but for one in 64.
         """
-        self._runs += 1
-        if self._runs % RUN == 0:
-            await turn()
-        value = self._get_or(_NOTHING)
+        value = self._get_next(_NOTHING)
         if value is not _NOTHING:
             return value
+        return await self._get_later(block, timeout)
+
+    async def _get_later(self, block: bool = True, timeout: float | None = None) -> Any:
+        """When there was none, or others are to run first."""
+        if self._others_first():
+            await turn()
+            value = self._get_or(_NOTHING)
+            if value is not _NOTHING:
+                return value
         if not block:
             return self.get_nowait()
         deadline = deadline_of(timeout)
@@ -146,7 +152,10 @@ class Queue(Awaitable, isthmus.Queue):
 
     async def __anext__(self) -> Any:
         try:
-            return await self.get()
+            value = self._get_next(_NOTHING)
+            if value is not _NOTHING:
+                return value
+            return await self._get_later()
         except ShutDown:
             raise StopAsyncIteration from None
 

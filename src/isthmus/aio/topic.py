@@ -174,12 +174,18 @@ class Subscriber(Awaitable, isthmus.Subscriber):
         Cancelled while it waits: nothing has been received. Messages that are there are taken
         without a turn of the loop, but for one in 64.
         """
-        self._runs += 1
-        if self._runs % RUN == 0:
-            await turn()
-        value = self._recv_or(_NOTHING)
+        value = self._recv_next(_NOTHING)
         if value is not _NOTHING:
             return value
+        return await self._recv_later(timeout)
+
+    async def _recv_later(self, timeout: float | None = _ITS_OWN) -> Any:
+        """When there was none, or others are to run first."""
+        if self._others_first():
+            await turn()
+            value = self._recv_or(_NOTHING)
+            if value is not _NOTHING:
+                return value
         deadline = self._deadline(timeout)
         while await self._until(deadline):
             value = self._recv_or(_NOTHING)
@@ -218,8 +224,11 @@ class Subscriber(Awaitable, isthmus.Subscriber):
         return self
 
     async def __anext__(self) -> Any:
+        value = self._recv_next(_NOTHING)
+        if value is not _NOTHING:
+            return value
         try:
-            return await self.recv()
+            return await self._recv_later()
         except Empty:
             raise StopAsyncIteration from None
 
