@@ -42,9 +42,10 @@ int isthmus_os_audible_memory(const char *label)
 {
     const int fd = isthmus_os_memory(label);
     const int again = fd < 0 ? fd : isthmus_os_own_description(fd);
-    if (again < 0)
-        return fd;
-    close(fd);
+    if (again == -ENOSYS)
+        return fd; /* without /proc nobody can watch it, either */
+    if (fd >= 0)
+        close(fd);
     return again;
 }
 
