@@ -43,6 +43,8 @@
  * after twice the time that this took, and in a day they have looked 26 times. Who begins to watch
  * may come between these two moments of one that dies: it looks again after 1 s, 2 s and so on.
  * Who waits and dies leaves two bits set, for which somebody rings once in vain.
+ * Who is stopped, not killed, between R2 and R4 keeps those from being told whose bits it has
+ * taken, also of what others bring, until it goes on: as one that is stopped with a lock.
  *
  * Where the kernel gives no more watches (fs.inotify.max_user_instances, 128 for each user by
  * default), a doorbell is blind: then it polls as readable at the end of each slice, 12 ms.
