@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from tasks import asleep, run, sleepers
 
 import isthmus
 from isthmus import aio
+from isthmus.aio import _waiting
 
 # From Python 3.12 on; no other thread runs while a test forks.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -396,5 +398,36 @@ def test_handles_of_the_other_kind(make: Any) -> None:
         async with condition:
             condition.notify()
         assert await task is True
+
+    run(main())
+
+
+@every_lock
+def test_one_that_cannot_wait_for_want_of_descriptors_has_the_lock_when_it_is_told(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        condition = make()
+        other = condition.blocking()
+        calls = 0
+
+        def none_left(_: object) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 1:
+                assert other.acquire(block=False)  # somebody is quicker
+            elif calls == 3:
+                other.release()
+            raise OSError(errno.EMFILE, "none left")
+
+        with pytest.raises(OSError, match="none left"):
+            async with condition:
+                monkeypatch.setattr(_waiting, "_hearing_of", none_left)
+                try:
+                    await condition.wait()
+                finally:
+                    assert condition.locked() and not other.acquire(block=False)
+        assert calls >= 3
+        assert_at_rest(condition)
 
     run(main())

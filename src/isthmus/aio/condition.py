@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import isthmus
-from isthmus._core.doorbell import TOKEN, WORD, Waited
+from isthmus._core.doorbell import SLICE, TOKEN, WORD, Waited
 from isthmus.aio._base import deadline_of
 from isthmus.aio._line import Taken
 from isthmus.aio._recursive import Recursive
@@ -185,6 +185,13 @@ class Condition(Recursive, isthmus.Condition):
                 await lock._in_line(attempt, None, WORD)
             except (asyncio.CancelledError, GeneratorExit) as raised:
                 error = raised
+            except OSError as raised:
+                # Nothing to wait by, for want of descriptors: look again, as one that is blind.
+                error = error or raised
+                try:
+                    await asyncio.sleep(SLICE)
+                except (asyncio.CancelledError, GeneratorExit) as cancelled:
+                    error = cancelled
             else:
                 return taken, error
 
