@@ -234,6 +234,14 @@ def test_a_handle_goes_to_a_child_as_an_argument(method: str) -> None:
     assert process.exitcode == 0
 
 
+def unsharing(apart: list[str]) -> list[str]:
+    """The command before a program that is to run in namespaces of its own."""
+    command = [shutil.which("unshare") or "", *apart]
+    if not command[0] or subprocess.run([*command, "true"], check=False).returncode:
+        pytest.skip("this user may not make namespaces")
+    return command
+
+
 # In other namespaces of the network, of processes, of System V and names of hosts; the same
 # /dev/shm.
 _ELSEWHERE = """
@@ -254,13 +262,11 @@ asyncio.run(main())
     "apart", [["-n"], ["-p", "-f"], ["-n", "-p", "-f", "-i", "-u"]], ids=" ".join
 )
 def test_containers_that_share_nothing_but_the_memory(apart: list[str], name: str) -> None:
-    unshare = shutil.which("unshare")
-    if unshare is None or subprocess.run([unshare, *apart, "true"], check=False).returncode:
-        pytest.skip("this user may not make namespaces")
+    unshare = unsharing(apart)
 
     async def main() -> None:
         async with aio.Queue(name, spin=0) as questions, aio.Queue(name + "-a", spin=0) as answers:
-            command = [unshare, *apart, sys.executable, "-c", _ELSEWHERE, name, name + "-a"]
+            command = [*unshare, sys.executable, "-c", _ELSEWHERE, name, name + "-a"]
             process = await asyncio.create_subprocess_exec(*command)
             for _ in range(20):
                 await questions.put("text")
@@ -288,15 +294,12 @@ with isthmus.Queue(sys.argv[1]).lease() as job:
 
 @pytest.mark.slow
 def test_a_death_in_another_container_is_heard(name: str) -> None:
-    unshare = shutil.which("unshare")
-    apart = ["-n", "-p", "-f"]
-    if unshare is None or subprocess.run([unshare, *apart, "true"], check=False).returncode:
-        pytest.skip("this user may not make namespaces")
+    unshare = unsharing(["-n", "-p", "-f"])
 
     async def main() -> None:
         async with aio.Queue(name) as q:
             await q.put("job")
-            command = [unshare, *apart, sys.executable, "-c", _HOLD_AS_A_CHILD, _HOLD, name]
+            command = [*unshare, sys.executable, "-c", _HOLD_AS_A_CHILD, _HOLD, name]
             process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
             assert process.stdout is not None
             assert await process.stdout.readline() == b"leased\n"
