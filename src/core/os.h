@@ -171,6 +171,11 @@ void isthmus_os_doorbell_close(struct isthmus_os_doorbell *doorbell);
 int isthmus_os_doorbell_keep(struct isthmus_os_doorbell *doorbell);
 /* The number by which the file of `fd` is known; the same for the same file. -ENOSPC … */
 int isthmus_os_doorbell_watch(struct isthmus_os_doorbell *doorbell, int fd);
+/*
+ * The same for a file that is written to, and rung by nothing else: other readers are not heard.
+ * All is told as ISTHMUS_OS_ROOM, or as an event that was dropped.
+ */
+int isthmus_os_doorbell_watch_writes(struct isthmus_os_doorbell *doorbell, int fd);
 /* An event that says so may still come, and is as one that was dropped. */
 void isthmus_os_doorbell_unwatch(struct isthmus_os_doorbell *doorbell, int id);
 /* Once, in so many nanoseconds from now; 0: never. */

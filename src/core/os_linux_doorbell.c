@@ -21,6 +21,8 @@
 #define EVENT_READY IN_ACCESS
 #define EVENT_ROOM (IN_MODIFY | IN_ATTRIB)
 #define EVENT_GONE IN_CLOSE_WRITE
+/* Of a file that is written to: that it was, and that its name has gone, or stands for another. */
+#define EVENT_WRITTEN (IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF)
 
 void isthmus_os_ring(int fd, uint32_t whom)
 {
@@ -106,14 +108,24 @@ void isthmus_os_doorbell_close(struct isthmus_os_doorbell *doorbell)
     *doorbell = (struct isthmus_os_doorbell)ISTHMUS_OS_DOORBELL_CLOSED;
 }
 
-int isthmus_os_doorbell_watch(struct isthmus_os_doorbell *doorbell, int fd)
+static int hear(struct isthmus_os_doorbell *doorbell, int fd, uint32_t events)
 {
     char path[64];
     if (doorbell->watch < 0)
         return -ENOSPC;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    int id = inotify_add_watch(doorbell->watch, path, EVENT_READY | EVENT_ROOM | EVENT_GONE);
+    int id = inotify_add_watch(doorbell->watch, path, events);
     return id < 0 ? -errno : id;
+}
+
+int isthmus_os_doorbell_watch(struct isthmus_os_doorbell *doorbell, int fd)
+{
+    return hear(doorbell, fd, EVENT_READY | EVENT_ROOM | EVENT_GONE);
+}
+
+int isthmus_os_doorbell_watch_writes(struct isthmus_os_doorbell *doorbell, int fd)
+{
+    return hear(doorbell, fd, EVENT_WRITTEN);
 }
 
 void isthmus_os_doorbell_unwatch(struct isthmus_os_doorbell *doorbell, int id)

@@ -57,6 +57,26 @@ static void two_files_are_told_apart_also_when_a_descriptor_is_used_again(void)
     isthmus_primitive_close(&next);
 }
 
+static void of_a_file_that_is_written_to_no_reader_is_heard(void)
+{
+    struct isthmus_os_doorbell doorbell;
+    struct isthmus_os_rung rung[ISTHMUS_OS_RUNG];
+    char byte = 0;
+    const int fd = isthmus_os_audible_memory("log");
+    CHECK(fd >= 0);
+    CHECK_OK(isthmus_os_doorbell_open(&doorbell, -1));
+    const int id = isthmus_os_doorbell_watch_writes(&doorbell, fd);
+    CHECK(id >= 0);
+    CHECK_INT(pwrite(fd, &byte, 1, 0), 1);
+    CHECK_INT(isthmus_os_doorbell_read(&doorbell, rung, ISTHMUS_OS_RUNG), 1);
+    CHECK_INT(rung[0].id, id);
+    CHECK_UINT(rung[0].what, ROOM);
+    isthmus_os_ring(fd, READY);
+    CHECK_INT(isthmus_os_doorbell_read(&doorbell, rung, ISTHMUS_OS_RUNG), 0);
+    isthmus_os_doorbell_close(&doorbell);
+    close(fd);
+}
+
 static void more_than_is_kept_may_be_anything_of_any_file(void)
 {
     struct bell bell;
@@ -167,6 +187,7 @@ static void an_event_is_not_placed_without_a_descriptor_to_ring_by(void)
 
 static const struct check_test tests[] = {
     CHECK_TEST(two_files_are_told_apart_also_when_a_descriptor_is_used_again),
+    CHECK_TEST(of_a_file_that_is_written_to_no_reader_is_heard),
     CHECK_TEST(more_than_is_kept_may_be_anything_of_any_file),
     CHECK_TEST(a_blind_one_has_the_timer_left),
     CHECK_TEST(an_event_is_not_placed_without_a_descriptor_to_ring_by),

@@ -458,3 +458,30 @@ def test_to_look_for_a_message_in_a_queue_takes_none() -> None:
         with pytest.raises(TypeError):
             1 in queue  # type: ignore[operator]  # noqa: B015
         assert queue.qsize() == 1
+
+
+def test_a_piece_is_copied_into_what_it_is_a_piece_of_if_it_fits_there() -> None:
+    from isthmus._core.ring import fill, new_bytes
+
+    with isthmus.Queue() as q:
+        whole = new_bytes(10)
+        assert q._get_piece(whole, 0, 1) == 0
+        q.put(b"abcd")
+        assert q._get_piece(whole, 0, 5) == 0
+        assert q._get_piece(whole, 7, 1) == 0
+        assert q._get_piece(whole, 0, 4) == 4
+        q.put("text")
+        assert q._get_piece(whole, 4, 1) == 0
+        assert q.get() == "text"
+        q.put(memoryview(b"efghij"))
+        assert q._get_piece(whole, 4, 1) == 6
+        assert whole == b"abcdefghij"
+        assert (q.qsize(), q.stats().leased) == (0, 0)
+        fill(whole, 8, b"IJ")
+        assert whole == b"abcdefghIJ"
+        for at in (-1, 9):
+            with pytest.raises(ValueError, match="do not fit"):
+                fill(whole, at, b"xy")
+        for at, least in ((-1, 1), (11, 1), (0, 0)):
+            with pytest.raises(ValueError, match="no piece"):
+                q._get_piece(whole, at, least)

@@ -42,6 +42,7 @@ cdef extern from "os.h" nogil:
     int isthmus_os_doorbell_keep(isthmus_os_doorbell *doorbell)
     int isthmus_os_close(int fd)
     int isthmus_os_doorbell_watch(isthmus_os_doorbell *doorbell, int fd)
+    int isthmus_os_doorbell_watch_writes(isthmus_os_doorbell *doorbell, int fd)
     void isthmus_os_doorbell_unwatch(isthmus_os_doorbell *doorbell, int id)
     void isthmus_os_doorbell_after(isthmus_os_doorbell *doorbell, uint64_t nanoseconds)
     int isthmus_os_doorbell_timer(isthmus_os_doorbell *doorbell)
@@ -188,7 +189,13 @@ cdef class Doorbell:
 
     def watch(self, int fd):
         """Watch the file of this descriptor; the number of it, or -1: the system will not."""
-        cdef int number = isthmus_os_doorbell_watch(&self.core, fd)
+        return self.known(isthmus_os_doorbell_watch(&self.core, fd))
+
+    def watch_writes(self, int fd):
+        """The same for a plain file that others write to; what they read of it is not heard."""
+        return self.known(isthmus_os_doorbell_watch_writes(&self.core, fd))
+
+    cdef object known(self, int number):
         if number == -EBADF:
             raise OSError(EBADF, _os.strerror(EBADF))
         if number < 0:

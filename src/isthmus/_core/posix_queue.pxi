@@ -120,6 +120,20 @@ def mq_open(name, oflag, mode=0o600, attr=None):
     return handle
 
 
+def queue_from(int fd, name, /):
+    """A MessageQueue over a descriptor of one, which belongs to the handle from now on."""
+    cdef MessageQueue handle = MessageQueue.__new__(MessageQueue)
+    cdef mq_attr found
+    if c_mq_getattr(fd, &found):
+        handle.shut = True
+        fail(errno, name)
+    handle.queue = fd
+    handle.name = name
+    handle.msgsize = found.mq_msgsize
+    handle.shut = False
+    return handle
+
+
 def mq_close(MessageQueue mqd not None, /):
     """Close the handle; a notification asked for through it is off.
 

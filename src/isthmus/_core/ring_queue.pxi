@@ -164,6 +164,21 @@ cdef class Queue(Ring):
         cdef list items = queue_get_many(self, 1, 0, True)
         return items[0] if items else default
 
+    def _get_piece(self, bytes whole, Py_ssize_t at, Py_ssize_t least):
+        """The next message into `whole`, see `new_bytes`, from `at` on, if it is bytes that fit.
+
+        How many; 0: none is there, or it is something else, or has less than `least`. Never waits.
+        """
+        if at < 0 or least < 1 or at > len(whole):
+            raise ValueError(f"no piece of {least} bytes at {at} of {len(whole)}")
+        return get_piece(self, PyBytes_AS_STRING(whole) + at, least, len(whole) - at)
+
+    def _get_piece_into(self, unsigned char[::1] place not None, Py_ssize_t least):
+        """The same into a writable buffer."""
+        if least < 1 or place.shape[0] == 0:
+            raise ValueError(f"no piece of {least} bytes in a buffer of {place.shape[0]}")
+        return get_piece(self, <char *>&place[0], least, place.shape[0])
+
     def _get_some(self, Py_ssize_t most):
         """Up to so many, perhaps none; never waits."""
         return queue_get_many(self, most, 0, True)
