@@ -6,7 +6,8 @@ are for processes to take turns and to wait for each other; they survive process
 `Queue` passes messages, each to one of its readers, and loses none to a death.
 `Publisher` and `Subscriber` pass each message to everybody who listens.
 `wait` waits for the first of several of all these, and of file descriptors; `isthmus.aio` has
-what waits for asyncio.
+what waits for asyncio. `isthmus.channel` carries messages over any form of interprocess
+communication, by one interface.
 `isthmus.posix` and `isthmus.sysv` are the bare system calls, `isthmus.compat` has drop-ins for
 what programs use otherwise. Every error derives from `IsthmusError` and from the built-in
 exception that people expect.
@@ -19,6 +20,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import isthmus.aio as aio
+    import isthmus.channel as channel
     import isthmus.compat as compat
     import isthmus.posix as posix
     import isthmus.sysv as sysv
@@ -157,6 +159,7 @@ __all__ = [
     "View",
     "__version__",
     "aio",
+    "channel",
     "compat",
     "get_include",
     "get_pkgconfig_dir",
@@ -200,6 +203,7 @@ _HOME = {
     "UntrustedPickleError": "_ring_errors",
     "View": "topic",
     "aio": None,
+    "channel": None,
     "compat": None,
     "get_include": "_paths",
     "get_pkgconfig_dir": "_paths",

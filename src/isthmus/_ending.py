@@ -27,11 +27,14 @@ _extensions: list[Extension] = []
 _PRIORITY = -(10**9)
 
 
-def arrange(extension: Extension) -> None:
-    """When a class that has such handles is loaded; the first time for all of its extension."""
+def arrange(extension: Extension, first: bool = False) -> None:
+    """When a class that has such handles is loaded; the first time for all of its extension.
+
+    `first`: it is made of those of others, and is to be closed before them.
+    """
     if extension in _extensions:
         return
-    _extensions.append(extension)
+    _extensions.insert(0 if first else len(_extensions), extension)
     if len(_extensions) == 1:
         os.register_at_fork(
             before=_before,

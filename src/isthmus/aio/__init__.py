@@ -1,7 +1,8 @@
 """The objects of `isthmus` for asyncio: the same names; what waits there is awaited here.
 
 Each is the class of the same name in `isthmus`, with the same constructors and whatever does not
-wait, so one handle may be given to sync code, and another process need not know of it.
+wait, so one handle may be given to sync code, and another process need not know of it. `channel` is
+`isthmus.channel`.
 
 Each part is loaded when it is first used.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from isthmus.aio import channel
     from isthmus.aio.barrier import Barrier as Barrier
     from isthmus.aio.condition import Condition as Condition
     from isthmus.aio.event import Event as Event
@@ -31,6 +33,7 @@ __all__ = [
     "RWLock",
     "Semaphore",
     "Subscriber",
+    "channel",
 ]
 
 _HOME = {
@@ -49,9 +52,12 @@ _HOME = {
 
 
 def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name == "channel":
+        return import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
 
     value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     globals()[name] = value
