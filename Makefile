@@ -1,7 +1,7 @@
 # Everything that a developer runs. Each target sets up what it needs, under build/.
 #
 #   make demo    the main job: the classic sample, then a real transfer
-#   make test    all tests, on every supported Python that is found
+#   make test    all tests, on every supported Python that is found; see ONCE
 #   make check   formatting, lint, types, stubs, C warnings, sanitizers, models, instructions
 #   make models  the models of the protocols, and the mistakes that they must notice
 #   make bench   measure against the rivals
@@ -22,6 +22,9 @@ PYTHON := $(firstword $(PYTHONS))
 # How many tests at a time. The tests wait more than they compute.
 JOBS ?= 4
 PYTEST_ARGS ?=
+# What hardly depends on the Python runs with the first one only: programs in C, and what shows
+# figures or examples.
+ONCE = --ignore=tests/bench --ignore=tests/examples --ignore=tests/docs
 
 # What the installed package is made from.
 SOURCES = pyproject.toml meson.build meson.options README.md LICENSE \
@@ -59,8 +62,10 @@ build/main/%-group: build/main/bin/python pyproject.toml
 # ---- Tests ------------------------------------------------------------------------
 
 test: tools
-	@set -e; for python in $(PYTHONS); do \
-	    tools/test "$$python" -n $(JOBS) $(PYTEST_ARGS); done
+	@tools/browser
+	@set -e; once=; for python in $(PYTHONS); do \
+	    tools/test "$$python" -n $(JOBS) $$once $(PYTEST_ARGS); \
+	    once="$(ONCE)"; done
 
 # ---- Checks -----------------------------------------------------------------------
 
@@ -74,9 +79,9 @@ check: tools build/main/installed build/main/check-group build/main/test-group
 	build/main/bin/clang-format --dry-run --Werror $(C_FILES)
 	build/main/bin/mypy
 	cd build && main/bin/python -m mypy.stubtest --allowlist ../tools/stubtest-allow \
-	    --ignore-unused-allowlist isthmus._core.doorbell isthmus._core.memory isthmus._core.posix \
-	    isthmus._core.posix_ipc isthmus._core.ring isthmus._core.sync isthmus._core.sysv isthmus._core.sysv_ipc \
-	    isthmus._core.waiting
+	    --ignore-unused-allowlist isthmus._core.baseline isthmus._core.doorbell isthmus._core.memory \
+	    isthmus._core.posix isthmus._core.posix_ipc isthmus._core.ring isthmus._core.signals \
+	    isthmus._core.sync isthmus._core.sysv isthmus._core.sysv_ipc isthmus._core.waiting
 	cd build && main/bin/python -m mypy --strict --cache-dir typing-cache ../tests/typing
 	tools/check-core build/main/bin
 	tools/check-models build/main/bin --no-mutations --no-long

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import mmap
 import os
-import signal
 import statistics
-import struct
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from harness import CORES, duration
 from rich.table import Table
+
+from isthmus.bench.measure.crew import Meeting, Work, in_processes
+
+__all__ = ["Comparison", "Contest", "Goal", "Meeting", "Party", "in_children", "two_cores"]
 
 # Small counts, to see that everything works; the figures then mean nothing.
 QUICK = bool(os.environ.get("BENCH_QUICK"))
@@ -29,53 +29,9 @@ def scaled(count: int) -> int:
 
 def in_children(works: Sequence[Callable[[], object]], cores: Sequence[int]) -> list[float]:
     """Run each in a forked process on its core; what each returns, as a float."""
-    shared = mmap.mmap(-1, 8 * len(works))
-    pids: set[int] = set()
-    failed = 0
-    try:
-        for number, work in enumerate(works):
-            pid = os.fork()
-            if pid == 0:
-                _child(number, work, cores[number % len(cores)], shared)
-            pids.add(pid)
-        while pids and not failed:
-            pid, failed = os.wait()
-            pids.discard(pid)
-    finally:
-        # Of those that wait for one that has failed, none would ever come to an end.
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        for pid in pids:
-            os.waitpid(pid, 0)
-    if failed:
-        raise RuntimeError(f"a process of the benchmark ended with {failed}")
-    return list(struct.unpack(f"{len(works)}d", shared))
-
-
-def _child(number: int, work: Callable[[], object], core: int, shared: mmap.mmap) -> None:
-    status = 1
-    try:
-        signal.alarm(PATIENCE)
-        os.sched_setaffinity(0, {core})
-        struct.pack_into("d", shared, 8 * number, float(work() or 0.0))  # type: ignore[arg-type]
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(status)
-
-
-class Meeting:
-    """A place where so many processes wait for each other, as often as they like."""
-
-    def __init__(self, parties: int) -> None:
-        self._here = mmap.mmap(-1, parties)
-
-    def wait(self, number: int) -> None:
-        times = self._here[number] = self._here[number] + 1
-        # Not asleep: all shall start at the same time. Four a core must get there, though.
-        while min(self._here[:]) < times:
-            os.sched_yield()
+    named = [Work(f"process {number}", work) for number, work in enumerate(works)]
+    done = in_processes("the benchmark", named, cores, deadline=PATIENCE)
+    return [float(value or 0.0) for value in done]
 
 
 def two_cores() -> list[int]:

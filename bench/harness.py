@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import json
 import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
 from rich.table import Table
+
+from isthmus.bench.measure.machine import machine as measured_on
 
 # Those that this process may use, before it pins itself.
 CORES = sorted(os.sched_getaffinity(0))
@@ -121,21 +120,13 @@ def pin() -> int:
 
 
 def machine(core: int) -> dict[str, str]:
-    model = "unknown"
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.split(":", 1)[1].strip()
-            break
-    packages = []
-    for name in ("isthmus", "numpy", *RIVALS):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            packages.append(f"{name} {metadata.version(name)}")
+    facts = measured_on([core], ("isthmus", "numpy", *RIVALS))
     return {
-        "processor": f"{model}, {os.cpu_count()} cores, pinned to {core}",
-        "system": f"{platform.system()} {platform.release()}",
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages": ", ".join(packages),
-        "load": " ".join(f"{value:.2f}" for value in os.getloadavg()),
+        "processor": f"{facts.processor}, {facts.cores} cores, pinned to {core}",
+        "system": facts.system,
+        "python": facts.python,
+        "packages": ", ".join(f"{name} {version}" for name, version in facts.packages.items()),
+        "load": " ".join(f"{value:.2f}" for value in facts.load),
     }
 
 

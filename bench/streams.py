@@ -160,7 +160,7 @@ class FasterFifoBatches(carriers.FasterFifoCarrier):
     def get_many(self, most: int) -> Any:
         return self.queue.get_many(max_messages_to_get=most)
 
-    def sender(self) -> carriers.Send:
+    def sender(self, number: int = 0) -> carriers.Send:
         return self.send
 
     def receiver(self) -> carriers.Receive:

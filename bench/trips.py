@@ -77,7 +77,7 @@ def spinning() -> Contest:
     ]
     absent = []
     if carriers.installed("iceoryx2"):
-        parties.append(party(rival, carriers.IceoryxCarrier, 20_000))
+        parties.append(party(rival, carriers.IceoryxSpinning, 20_000))
     else:
         absent.append("iceoryx2")
     if carriers.installed("zeroq"):

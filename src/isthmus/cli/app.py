@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Each command is the object of the module's name in isthmus.cli.NAME, loaded when it is used.
 _COMMANDS = {
     "demo": "Show what shared memory is for: the classic sample, a real transfer.",
+    "bench": "Measure which form of communication suits, on this machine.",
 }
 
 
@@ -54,6 +55,7 @@ def app() -> None:
     Examples:
         isthmus demo                      see it work, on this machine
         isthmus demo --input movie.mkv    with a file of yours
+        isthmus bench --quick             what is fast, on this machine
     """
 
 
