@@ -23,8 +23,9 @@ PYTHON := $(firstword $(PYTHONS))
 JOBS ?= 4
 PYTEST_ARGS ?=
 # What hardly depends on the Python runs with the first one only: programs in C, and what shows
-# figures or examples.
-ONCE = --ignore=tests/bench --ignore=tests/examples --ignore=tests/docs
+# figures, examples or the demo. What is marked as slow runs with the first and the last one.
+ONCE = --ignore=tests/bench --ignore=tests/examples --ignore=tests/docs --ignore=tests/stress \
+	--ignore=tests/crash/test_demo_kill.py --ignore=tests/unit/test_demo_run.py
 
 # What the installed package is made from.
 SOURCES = pyproject.toml meson.build meson.options README.md LICENSE \
@@ -64,7 +65,10 @@ build/main/%-group: build/main/bin/python pyproject.toml
 test: tools
 	@tools/browser
 	@set -e; once=; for python in $(PYTHONS); do \
-	    tools/test "$$python" -n $(JOBS) $$once $(PYTEST_ARGS); \
+	    case "$$python" in \
+	        $(PYTHON)|$(lastword $(PYTHONS))) slow= ;; \
+	        *) slow='-m "not slow"' ;; esac; \
+	    PYTEST_ADDOPTS="$$slow" tools/test "$$python" -n $(JOBS) $$once $(PYTEST_ARGS); \
 	    once="$(ONCE)"; done
 
 # ---- Checks -----------------------------------------------------------------------

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import channels
@@ -182,7 +183,8 @@ def test_what_a_sender_leaves_in_the_middle_goes_before_what_others_wait_to_send
     with mine, yours:
         large = os.urandom(4 << 20)
         first, gave_up = in_thread(lambda: mine.send(large, 0.1))
-        until_asleep(first)
+        while not gave_up and not mine._writing.locked():
+            time.sleep(0)
         others = [in_thread(lambda n=n: mine.send(b"%d" % n, PATIENCE)) for n in range(5)]
         first.join()
         assert isinstance(gave_up[0], TimedOut)
