@@ -109,12 +109,12 @@ def in_thread(work: Callable[[], object]) -> tuple[threading.Thread, list[object
 
 
 def until_asleep(thread: threading.Thread) -> None:
-    """Until it sleeps, several looks in a row: it may sleep for a moment on its way to its wait."""
+    """Until it was seen asleep often: it may sleep for a moment on its way to its wait."""
     seen, end = 0, time.monotonic() + PATIENCE
     while seen < 20:
         assert thread.is_alive()
         assert time.monotonic() < end
-        seen = seen + 1 if is_asleep(thread) else 0
+        seen += is_asleep(thread)
         time.sleep(0.001)
 
 
