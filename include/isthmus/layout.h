@@ -476,7 +476,7 @@ struct isthmus_shared_cursors {
     uint32_t reserved4[13]; /* zero */
     /* Changed seldom. */
     uint32_t epoch;        /* topic: grows when a subscriber or a pin comes in at an old record */
-    uint32_t evicted;      /* topic: dead subscribers found in the way */
+    uint32_t evicted;      /* topic: subscribers found dead in the way, or evicted */
     uint64_t redelivered;  /* queue: leases that were given back or taken from the dead */
     uint64_t put_aside;    /* queue: messages ever set aside */
     uint64_t reserved5[5]; /* zero */

@@ -73,6 +73,8 @@ struct isthmus_primitive {
     int borrowed;         /* fd is the caller's, and serves other handles as well */
     uint32_t pid;         /* whose handle it is, in its own eyes */
     int seizing;          /* one thread is at work in the place of a dead participant */
+    uint32_t gave_up_tid; /* the thread whose wait ended last for want of time */
+    uint32_t gave_up_at;  /* when that was, in some ms */
     uint64_t place;       /* offset of `shared` in the file */
     void *mapping;        /* what isthmus_primitive_close() unmaps; NULL: the caller's */
     size_t mapped;        /* bytes of the file in it, from its start */

@@ -191,6 +191,8 @@ int isthmus_read_await(struct isthmus_ring *ring, const struct isthmus_read *rea
  * acknowledge: it is done with. take: it is as if a plain read had taken it. give_back.
  * untake: give it back after a plain read that has failed, which is no delivery by lease.
  * -ESTALE: not, or no longer, leased by this participant.
+ * still_leased: after looking at `record` in place: was it as it is all the time? 0; -ESTALE: this
+ * participant was evicted, and what was seen may be of another message.
  */
 int isthmus_queue_lease(struct isthmus_ring *queue, struct isthmus_read *read,
                         struct isthmus_record *record);
@@ -198,6 +200,8 @@ int isthmus_queue_acknowledge(struct isthmus_ring *queue, uint64_t position, uin
 int isthmus_queue_take(struct isthmus_ring *queue, uint64_t position, uint64_t sequence);
 int isthmus_queue_give_back(struct isthmus_ring *queue, uint64_t position, uint64_t sequence);
 int isthmus_queue_untake(struct isthmus_ring *queue, uint64_t position, uint64_t sequence);
+int isthmus_queue_still_leased(const struct isthmus_ring *queue,
+                               const struct isthmus_record *record);
 
 /* Messages that are ready; leased; set aside; put, ever. A snapshot. */
 struct isthmus_queue_state {
@@ -220,6 +224,9 @@ int isthmus_queue_join(struct isthmus_ring *queue, uint64_t deadline);
 int isthmus_queue_shut_down(struct isthmus_ring *queue, int discard);
 /* Drop what is ready. */
 int isthmus_queue_clear(struct isthmus_ring *queue);
+/* Drop one message, which nobody can read. -ESTALE: it is not ready, or no more. -ETIMEDOUT. */
+int isthmus_queue_drop(struct isthmus_ring *queue, uint64_t position, uint64_t sequence,
+                       uint64_t deadline);
 
 /*
  * Messages set aside, oldest first. In a read from isthmus_queue_aside_begin() to
@@ -260,9 +267,30 @@ struct isthmus_topic_state {
     uint64_t oldest, tail; /* positions */
     uint64_t kept;         /* messages that a subscriber could still start with */
     uint32_t subscribers, publishers;
-    uint32_t evicted; /* subscribers that died and were in the way */
+    uint32_t evicted; /* subscribers that died and were in the way, or were evicted */
 };
 int isthmus_topic_state(const struct isthmus_ring *topic, struct isthmus_topic_state *state);
+
+/* Whether this subscriber was evicted: publishers no longer wait for it. */
+int isthmus_topic_evicted(const struct isthmus_ring *topic);
+
+/*
+ * Take from another participant what others wait for. It lives on, and may not know at first.
+ * Subscriber: no publisher waits for it any more; it goes on reading, and is told what it missed.
+ * What it has pinned stays. Consumer: its leases are ready again, to acknowledge them is -ESTALE,
+ * and what it sees of them in place may be overwritten. One that is dead: all is put in order.
+ *
+ * It is known by its slot, pid and joined_ns, as isthmus_primitive_participant() gives them.
+ * -ESRCH: it has left, another one may have come. -ENOENT: it holds nobody up: not a subscriber, no
+ * leases. -EINVAL: oneself. -ETIMEDOUT: the owner of the consumer lock has it for so long. -EINTR.
+ */
+struct isthmus_evicted {
+    uint32_t leases; /* that went back */
+    int dead;        /* it was */
+    int pinned;      /* it has records in view, which stay: publishers wait for those still */
+};
+int isthmus_ring_evict(struct isthmus_ring *ring, const struct isthmus_participant *whom,
+                       uint64_t deadline, struct isthmus_evicted *evicted);
 
 /* One participant of a topic or queue, beyond isthmus_primitive_participant(). */
 struct isthmus_seat {

@@ -288,6 +288,39 @@ static int attach(struct isthmus_ring *handle, const char *path, uint32_t kind,
     return 0;
 }
 
+int isthmus_object_visit(struct isthmus_ring *handle, const char *path, uint32_t kind,
+                         const struct isthmus_attach_options *options)
+{
+    struct isthmus_ring new;
+    struct isthmus_os_status status;
+    int fd = isthmus_segment_open(path, options, &status);
+    if (fd < 0)
+        return fd;
+    int error = map_object(&new, fd, (size_t)status.size, kind);
+    if (!error) {
+        /* Among others: the last to leave removes it, which may be us. Alone: it stays as it is. */
+        if (isthmus_os_byte_held(fd, presence_byte(&new.primitive)) == 1)
+            set_path(&new, path);
+        error = enter_object(&new.primitive);
+        if (error)
+            unmap_object(&new.primitive);
+    }
+    if (error) {
+        isthmus_os_close(fd);
+        return error;
+    }
+    *handle = new;
+    return 0;
+}
+
+int isthmus_object_look(struct isthmus_ring *handle, void *data, size_t size, uint32_t kind)
+{
+    const int error = read_object(handle, data, size, kind);
+    if (!error && isthmus_ring_kind(kind) && handle->aside)
+        handle->aside = handle->data + handle->capacity; /* nothing is mapped twice */
+    return error;
+}
+
 /* attach(), again while somebody is removing it: that takes a moment, however it ends. */
 static int attach_persistently(struct isthmus_ring *handle, const char *path, uint32_t kind,
                                const struct isthmus_attach_options *options)

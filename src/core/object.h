@@ -27,4 +27,16 @@ int isthmus_object_open(struct isthmus_ring *handle, const char *name,
 int isthmus_object_anonymous(struct isthmus_ring *handle, const struct isthmus_object_plan *plan);
 int isthmus_object_from_fd(struct isthmus_ring *handle, int fd, uint32_t kind);
 
+/*
+ * Join one that is there at `path`, to look after it: one that nobody has is not removed, neither
+ * now nor by closing the handle. -EAGAIN: somebody is removing it.
+ */
+int isthmus_object_visit(struct isthmus_ring *handle, const char *path, uint32_t kind,
+                         const struct isthmus_attach_options *options);
+/*
+ * The handle, without a description and not joined, of a copy of one in memory: checked. Of its
+ * records only the headers are contiguous.
+ */
+int isthmus_object_look(struct isthmus_ring *handle, void *data, size_t size, uint32_t kind);
+
 #endif

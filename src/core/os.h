@@ -104,6 +104,11 @@ int isthmus_os_map_exact(void *hint, size_t size, int protection, int flags, int
  * system cannot fill. 0 also where the kernel has no such call (before Linux 5.14).
  */
 int isthmus_os_populate(const void *data, size_t size);
+/*
+ * Copy `size` bytes of a mapping whose file others may cut off at any moment. -EFAULT: they are not
+ * there. A hole is filled by it, unless the file system has no room.
+ */
+int isthmus_os_copy_out(const void *from, size_t size, void *to);
 int isthmus_os_unmap(void *data, size_t size);
 int isthmus_os_flush(void *data, size_t size, int flags);
 int isthmus_os_advise(void *data, size_t size, int advice);

@@ -23,14 +23,14 @@ static int known(uint32_t kind)
     return kind >= ISTHMUS_KIND_LOCK && kind <= ISTHMUS_KIND_ATOMIC_INT;
 }
 
-static int has_participants(uint32_t kind, uint32_t flags)
+int isthmus_primitive_has_participants(uint32_t kind, uint32_t flags)
 {
     return kind != ISTHMUS_KIND_EVENT && kind != ISTHMUS_KIND_ATOMIC_INT &&
            (kind != ISTHMUS_KIND_SEMAPHORE || flags & ISTHMUS_ROBUST);
 }
 
 /* Of a ring, the state is another, of the same size. */
-static uint32_t flags_of(uint32_t kind)
+uint32_t isthmus_primitive_flags(uint32_t kind)
 {
     return ISTHMUS_PERSIST | (kind == ISTHMUS_KIND_SEMAPHORE   ? ISTHMUS_ROBUST
                               : kind == ISTHMUS_KIND_CONDITION ? ISTHMUS_EXTERNAL_LOCK
@@ -45,7 +45,8 @@ size_t isthmus_primitive_size(uint32_t kind, uint32_t participants)
     if (participants == 0)
         participants = ISTHMUS_PARTICIPANTS_DEFAULT;
     /* Whether a semaphore is robust is not asked: the room is for either. */
-    return ISTHMUS_PRIMITIVE_SIZE(has_participants(kind, ISTHMUS_ROBUST) ? participants : 0);
+    return ISTHMUS_PRIMITIVE_SIZE(
+        isthmus_primitive_has_participants(kind, ISTHMUS_ROBUST) ? participants : 0);
 }
 
 /* Check a plan and fill in what it leaves open. */
@@ -53,12 +54,12 @@ int isthmus_primitive_complete(const struct isthmus_primitive_plan *plan,
                                struct isthmus_primitive_plan *complete)
 {
     struct isthmus_primitive_plan new = *plan;
-    if (!known(new.kind) || new.flags & ~flags_of(new.kind) ||
+    if (!known(new.kind) || new.flags & ~isthmus_primitive_flags(new.kind) ||
         new.participants > ISTHMUS_PARTICIPANTS_MAX)
         return -EINVAL;
     if (new.participants == 0)
         new.participants = ISTHMUS_PARTICIPANTS_DEFAULT;
-    if (!has_participants(new.kind, new.flags))
+    if (!isthmus_primitive_has_participants(new.kind, new.flags))
         new.participants = 0;
     if (new.kind == ISTHMUS_KIND_SEMAPHORE) {
         if (new.maximum == 0)
@@ -138,8 +139,8 @@ int isthmus_primitive_read(struct isthmus_primitive *primitive, void *data, size
         return -ISTHMUS_E_KIND;
     if (isthmus_peek_u64(&shared->fingerprint) != isthmus_layout_fingerprint(kind))
         return -ISTHMUS_E_LAYOUT;
-    if (new.flags & ~flags_of(kind) ||
-        (new.count != 0) != (has_participants(kind, new.flags) != 0) ||
+    if (new.flags & ~isthmus_primitive_flags(kind) ||
+        (new.count != 0) != (isthmus_primitive_has_participants(kind, new.flags) != 0) ||
         new.count > ISTHMUS_PARTICIPANTS_MAX)
         return -ISTHMUS_E_CORRUPT;
     if (size - place < ISTHMUS_PRIMITIVE_SIZE((uint64_t)new.count))

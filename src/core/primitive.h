@@ -10,6 +10,10 @@
 /* Make one of a kind that needs no more to be said, in zeroed memory that nobody else sees yet. */
 void isthmus_primitive_init(void *memory, uint32_t kind, uint32_t participants);
 
+/* The flags that a kind may have; whether it has participants. */
+uint32_t isthmus_primitive_flags(uint32_t kind);
+int isthmus_primitive_has_participants(uint32_t kind, uint32_t flags);
+
 /* Check a plan and fill in what it leaves open. */
 int isthmus_primitive_complete(const struct isthmus_primitive_plan *plan,
                                struct isthmus_primitive_plan *complete);

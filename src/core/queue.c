@@ -87,13 +87,38 @@ static void settle(struct isthmus_ring *queue, uint64_t head, uint64_t tail)
     }
 }
 
+/*
+ * A share is changed under the lock, before its lease or after it: the last owner may have died
+ * between, when it evicted a slot that lives on. `leased`: how many records are, from `head` on.
+ */
+static void recount_shares(struct isthmus_ring *queue, uint64_t head, uint64_t tail,
+                           uint64_t leased)
+{
+    const uint32_t used = isthmus_participants_used(&queue->primitive);
+    if (isthmus_participants_shares(&queue->primitive) == leased)
+        return;
+    for (uint32_t i = 0; i < used; i++) {
+        uint32_t *share = &queue->primitive.slots[i].share;
+        struct isthmus_record record;
+        uint64_t position = head, span;
+        uint32_t count = 0;
+        while (position != tail && !look(queue, position, tail, &record, &span)) {
+            count += isthmus_peek_u32(&isthmus_record_at(queue, position)->state) == i + 1;
+            position += span;
+        }
+        /* Never fewer than it has: then nobody would look after them when it dies. */
+        if (isthmus_peek_u32(share) != count)
+            isthmus_store_u32(share, count);
+    }
+}
+
 /* Put in order what an owner of the consumer lock left that died. All of it may be done again. */
 static void recover(struct isthmus_ring *queue)
 {
     struct isthmus_shared_cursors *cursors = queue->cursors;
     const uint64_t tail = isthmus_load_acquire_u64(&cursors->tail); /* sync: tail */
     const uint64_t head = isthmus_peek_u64(&cursors->head);
-    uint64_t position = head, out = 0, span;
+    uint64_t position = head, out = 0, leased = 0, span;
     struct isthmus_record record;
     if (isthmus_between(queue, head, tail) == UINT64_MAX)
         return;
@@ -102,9 +127,13 @@ static void recover(struct isthmus_ring *queue)
     if (queue->aside)
         isthmus_queue_recover_aside(queue);
     while (position != tail && !look(queue, position, tail, &record, &span)) {
-        out += isthmus_peek_u32(&isthmus_record_at(queue, position)->state) != 0;
+        const uint32_t state = isthmus_peek_u32(&isthmus_record_at(queue, position)->state);
+        out += state != 0;
+        leased += state != 0 && !(state & ISTHMUS_RECORD_DONE);
         position += span;
     }
+    if (position == tail)
+        recount_shares(queue, head, tail, leased);
     isthmus_note_u64(&cursors->out, out);
     isthmus_store_u32(&cursors->recount, 1); /* sync: recount */
     /*
@@ -171,6 +200,24 @@ int isthmus_queue_leased(const struct isthmus_ring *queue, uint64_t position, ui
     if (bytes == UINT64_MAX || position - head >= bytes ||
         look(queue, position, tail, record, &span) || record->sequence != sequence ||
         isthmus_peek_u32(&isthmus_record_at(queue, position)->state) != slot + 1)
+        return -ESTALE;
+    return 0;
+}
+
+int isthmus_queue_still_leased(const struct isthmus_ring *queue,
+                               const struct isthmus_record *record)
+{
+    const struct isthmus_shared_cursors *cursors = queue->cursors;
+    if (isthmus_ring_unfit(queue, ISTHMUS_KIND_QUEUE))
+        return -ESTALE;
+    /*
+     * sync: head. After the copy: nobody writes over the record before `head` has passed it, which
+     * it does only when it is done. If it is leased by this slot anew, it was never gone.
+     */
+    isthmus_fence_after_copying();
+    if (isthmus_beyond(isthmus_load_u64(&cursors->head), record->position) ||
+        isthmus_load_u32(&isthmus_record_at(queue, record->position)->state) !=
+            (uint32_t)queue->primitive.slot + 1)
         return -ESTALE;
     return 0;
 }

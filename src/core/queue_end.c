@@ -118,6 +118,32 @@ static void drop_ready(struct isthmus_ring *queue)
     isthmus_queue_reclaim(queue);
 }
 
+int isthmus_queue_drop(struct isthmus_ring *queue, uint64_t position, uint64_t sequence,
+                       uint64_t deadline)
+{
+    struct isthmus_shared_cursors *cursors = queue->cursors;
+    struct isthmus_record record;
+    int error = isthmus_ring_unfit(queue, ISTHMUS_KIND_QUEUE);
+    if (!error)
+        error = isthmus_queue_lock(queue, deadline);
+    if (error)
+        return error;
+    /* "Leased by nobody": it is ready. */
+    error = isthmus_queue_leased(queue, position, sequence, UINT32_MAX, &record);
+    if (!error) {
+        /* The commit. Dies before: it is ready. After: dropped; whoever takes over counts anew. */
+        isthmus_store_release_u32(&isthmus_record_at(queue, position)->state, ISTHMUS_RECORD_DONE);
+        isthmus_note_u64(&cursors->out, isthmus_peek_u64(&cursors->out) + 1);
+        isthmus_queue_reclaim(queue);
+    }
+    isthmus_ring_unlock(queue, &cursors->consumer);
+    if (!error) {
+        isthmus_notify(queue, &cursors->room, INT32_MAX);
+        isthmus_notify(queue, &cursors->finished, INT32_MAX);
+    }
+    return error;
+}
+
 int isthmus_queue_clear(struct isthmus_ring *queue)
 {
     struct isthmus_shared_cursors *cursors = queue->cursors;

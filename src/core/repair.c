@@ -144,22 +144,13 @@ static void abandon_ring(struct isthmus_ring *ring, uint32_t slot)
     isthmus_store_u32(&ring->seats[slot].role, 0);
 }
 
-/* Its leases are ready again, in their places; what it owed is forgotten. */
-static void repair_queue(struct isthmus_ring *queue, uint32_t slot)
+uint32_t isthmus_repair_leases(struct isthmus_ring *queue, uint32_t slot, uint32_t *ended)
 {
     struct isthmus_shared_cursors *cursors = queue->cursors;
-    uint32_t *share = &queue->primitive.slots[slot].share;
-    uint64_t *debt = &queue->seats[slot].debt;
-    const int own = slot == (uint32_t)queue->primitive.slot;
-    uint32_t ready = 0;
-    abandon_ring(queue, slot);
-    /* Whoever leases has a share before, and until after. */
-    if (isthmus_load_u32(share) == 0 && isthmus_peek_u64(debt) == 0)
-        return;
-    if (own)
-        isthmus_queue_lock_surely(queue);
     const uint64_t tail = isthmus_load_acquire_u64(&cursors->tail); /* sync: tail */
     uint64_t position = isthmus_peek_u64(&cursors->head), span;
+    uint32_t ready = 0;
+    *ended = 0;
     while (position != tail) {
         const uint64_t room = isthmus_between(queue, position, tail);
         struct isthmus_shared_record *shared = isthmus_record_at(queue, position);
@@ -167,14 +158,34 @@ static void repair_queue(struct isthmus_ring *queue, uint32_t slot)
         if (room == UINT64_MAX || isthmus_record_look(shared, position, room, &record, &span))
             break; /* damaged: what lies behind it is lost to all */
         /* Dies in there or between two: the rest stays leased by this slot, and is done anew. */
-        if (isthmus_peek_u32(&shared->state) == slot + 1)
+        if (isthmus_peek_u32(&shared->state) == slot + 1) {
             ready += (uint32_t)isthmus_queue_return(queue, &record);
+            ++*ended;
+        }
         position += span;
         /* One that was set aside may have let `head` pass others: they may be written over. */
         const uint64_t head = isthmus_peek_u64(&cursors->head);
         if (isthmus_beyond(head, position))
             position = head;
     }
+    return ready;
+}
+
+/* Its leases are ready again, in their places; what it owed is forgotten. */
+static void repair_queue(struct isthmus_ring *queue, uint32_t slot)
+{
+    struct isthmus_shared_cursors *cursors = queue->cursors;
+    uint32_t *share = &queue->primitive.slots[slot].share;
+    uint64_t *debt = &queue->seats[slot].debt;
+    const int own = slot == (uint32_t)queue->primitive.slot;
+    uint32_t ended;
+    abandon_ring(queue, slot);
+    /* Whoever leases has a share before, and until after. */
+    if (isthmus_load_u32(share) == 0 && isthmus_peek_u64(debt) == 0)
+        return;
+    if (own)
+        isthmus_queue_lock_surely(queue);
+    uint32_t ready = isthmus_repair_leases(queue, slot, &ended);
     isthmus_store_u32(share, 0);
     isthmus_note_u64(debt, 0);
     ready = isthmus_queue_lease_ended(queue, ready);
@@ -193,6 +204,38 @@ static void repair_topic(struct isthmus_ring *topic, uint32_t slot)
     /* Without a role its cursor does not count. Dies between: done anew. */
     isthmus_store_u64(&topic->seats[slot].pin, 0);
     isthmus_notify(topic, &topic->cursors->room, INT32_MAX);
+}
+
+int isthmus_bury(struct isthmus_primitive *primitive, uint32_t slot, uint64_t deadline)
+{
+    struct isthmus_ring *ring = (struct isthmus_ring *)primitive;
+    const int queue = primitive->kind == ISTHMUS_KIND_QUEUE;
+    uint32_t *guard = NULL;
+    int result = 0;
+    if (slot >= primitive->count || isthmus_participant_lives(primitive, slot))
+        return 0;
+    /* These first: with a seized slot in hand they could not be taken over from another dead one.
+     */
+    if (queue) {
+        guard = &ring->cursors->consumer;
+        result = isthmus_queue_lock(ring, deadline);
+    } else if (primitive->kind == ISTHMUS_KIND_BARRIER) {
+        guard = &((struct isthmus_shared_barrier *)isthmus_state(primitive))->guard;
+        result = isthmus_guard_acquire(primitive, guard, deadline);
+    }
+    if (result)
+        return result;
+    if (!isthmus_participant_seize(primitive, slot)) {
+        /* Dies in there, or before the record is free: still a dead one, and done anew. */
+        isthmus_repair(primitive, slot);
+        isthmus_note_u32(&primitive->slots[slot].waiting, 0);
+        isthmus_note_u32(&primitive->slots[slot].pid, 0);
+        isthmus_participant_release(primitive, slot);
+        result = 1;
+    }
+    if (guard)
+        isthmus_mutex_release(primitive, guard, 0);
+    return result;
 }
 
 void isthmus_repair(struct isthmus_primitive *primitive, uint32_t slot)

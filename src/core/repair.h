@@ -15,6 +15,19 @@
  */
 void isthmus_repair(struct isthmus_primitive *primitive, uint32_t slot);
 
+/*
+ * The same for one that is dead, if it is, by one that has joined; its slot is free afterwards.
+ * Takes what locks that needs. 1: it was dead, and is no more; 0: it lives, or somebody else is at
+ * it. -ETIMEDOUT, -EINTR.
+ */
+int isthmus_bury(struct isthmus_primitive *primitive, uint32_t slot, uint64_t deadline);
+
+/*
+ * Under the consumer lock: the leases of a slot are ready again, in their places. *ended: how many
+ * there were; how many of them are ready, and not set aside or dropped. Its share stays.
+ */
+uint32_t isthmus_repair_leases(struct isthmus_ring *queue, uint32_t slot, uint32_t *ended);
+
 /* Is the current round, or was the last one, noted as broken? Under the guard. */
 int isthmus_round_noted(const struct isthmus_shared_barrier *barrier, uint32_t round);
 

@@ -50,13 +50,37 @@ int isthmus_wait_spin(struct isthmus_wait *wait)
     return ++wait->looks % LOOKS_PER_CLOCK != 0 || isthmus_os_monotonic_ns() < wait->spin_until_ns;
 }
 
+/* Some milliseconds, of which so many make a wait another one than the one before. */
+#define MOMENT_SHIFT 20
+#define MOMENTS 200u
+
+static uint32_t moment(uint64_t nanoseconds)
+{
+    return (uint32_t)(nanoseconds >> MOMENT_SHIFT);
+}
+
+/*
+ * Bindings wait in pieces, to look after signals in between: for people that is one wait. Other
+ * threads of this handle may write the same at the same time; then a wait seems shorter.
+ */
+static int goes_on(const struct isthmus_primitive *primitive, uint32_t tid, uint64_t now)
+{
+    return isthmus_local_load_u32(&primitive->gave_up_tid) == tid &&
+           moment(now) - isthmus_local_load_u32(&primitive->gave_up_at) <= MOMENTS &&
+           isthmus_peek_u32(&isthmus_own(primitive)->waiting_tid) == tid;
+}
+
 void isthmus_wait_list(const struct isthmus_primitive *primitive)
 {
     if (primitive->slot < 0)
         return;
     struct isthmus_shared_participant *own = isthmus_own(primitive);
-    isthmus_note_u64(&own->waiting_ns, isthmus_os_coarse_ns());
-    isthmus_note_u32(&own->waiting_tid, isthmus_os_tid());
+    const uint64_t now = isthmus_os_coarse_ns();
+    const uint32_t tid = isthmus_os_tid();
+    if (!goes_on(primitive, tid, now)) {
+        isthmus_note_u64(&own->waiting_ns, now);
+        isthmus_note_u32(&own->waiting_tid, tid);
+    }
     /* Dies after this: whoever joins in this slot starts from 0; the dead are not shown. */
     isthmus_add_u32(&own->waiting, 1);
 }
@@ -93,7 +117,12 @@ void isthmus_wait_end(struct isthmus_wait *wait)
      */
     const uint32_t most = isthmus_local_load_u32(&primitive->spin_ns);
     uint32_t spin = isthmus_local_load_u32(&primitive->spin_now_ns);
-    const uint64_t took = isthmus_os_monotonic_ns() - wait->began_ns;
+    const uint64_t now = isthmus_os_monotonic_ns();
+    const uint64_t took = now - wait->began_ns;
+    if (wait->slept && now >= wait->deadline) {
+        isthmus_local_store_u32(&primitive->gave_up_at, moment(isthmus_os_coarse_ns()));
+        isthmus_local_store_u32(&primitive->gave_up_tid, isthmus_os_tid());
+    }
     if (took < 4 * (uint64_t)most)
         spin = spin < most / 2 ? spin * 2 + 1 : most;
     else

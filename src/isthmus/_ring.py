@@ -316,7 +316,8 @@ def lease_error(lease: ring.Lease, handle: Any, lost: bool) -> IsthmusError:
     if lost:
         return LeaseLostError(
             f"message {lease.number} of {what} is no longer leased by this handle, which was "
-            "closed, or is the copy in a forked process; it may be delivered once more",
+            "closed, or was evicted, or is the copy in a forked process; it may be delivered once "
+            "more",
             name=name,
         )
     return LeaseError(

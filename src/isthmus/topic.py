@@ -441,5 +441,5 @@ class TopicStats(Snapshot):
     subscribers: int
     #: Living handles that have published.
     publishers: int
-    #: Subscribers that died and were found in the way of a publisher, ever.
+    #: Subscribers that died and were found in the way of a publisher, or were evicted, ever.
     evicted: int

@@ -107,6 +107,19 @@ int ledger_get(struct isthmus_ring *ring, uint64_t deadline)
     return result;
 }
 
+int ledger_drop(struct isthmus_ring *queue, const struct isthmus_record *record)
+{
+    const struct message message = message_read(record->data, record->size);
+    unsigned char bytes[MESSAGE_SIZE];
+    message_write(bytes, message.who, message.number, MESSAGE_SIZE);
+    begin_taking(queue, &ledger()->taking, 1);
+    const int result = isthmus_queue_drop(queue, record->position, record->sequence, SOON());
+    if (!result)
+        ledger_note(bytes, sizeof bytes);
+    end_taking(queue, &ledger()->taking, 1);
+    return result;
+}
+
 int ledger_get_batch(struct isthmus_ring *ring, uint32_t most)
 {
     struct message messages[LEDGER_MESSAGES];

@@ -47,6 +47,8 @@ void ledger_commit(struct isthmus_ring *ring, struct isthmus_write *write, enum 
 int ledger_get(struct isthmus_ring *ring, uint64_t deadline);
 int ledger_get_batch(struct isthmus_ring *ring, uint32_t most);
 void ledger_acknowledge(struct isthmus_ring *queue, const struct isthmus_record *record);
+/* Drop one that is ready: it counts as come out. */
+int ledger_drop(struct isthmus_ring *queue, const struct isthmus_record *record);
 /* Who dies putting one back may leave it in both places. */
 int ledger_put_back(struct isthmus_ring *queue, uint64_t sequence);
 /* One that has come out, whichever way. */

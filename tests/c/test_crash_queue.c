@@ -73,6 +73,29 @@ static void get_one(void)
     CHECK_OK(ledger_get(&my_ring, SOON()));
 }
 
+/* The first message, or the one behind it. */
+static void drop(int second)
+{
+    struct isthmus_read read;
+    struct isthmus_record record;
+    CHECK_OK(isthmus_read_begin(&my_ring, &read, SOON()));
+    for (int i = 0; i <= second; i++)
+        CHECK_OK(isthmus_read_next(&my_ring, &read, &record));
+    isthmus_read_abort(&my_ring, &read);
+    CHECK_OK(ledger_drop(&my_ring, &record));
+    CHECK_RESULT(ledger_drop(&my_ring, &record), -ESTALE);
+}
+
+static void drop_first(void)
+{
+    drop(0);
+}
+
+static void drop_second(void)
+{
+    drop(1);
+}
+
 static void get_two(void)
 {
     get_one();
@@ -322,6 +345,12 @@ static const struct death_act reads[] = {
           .run = get_one, .after = check_queue),
     QUEUE("get a batch, one waits for room", .before = own_fills, .between = another_waits_for_room,
           .run = get_a_batch, .after = check_queue),
+    QUEUE("drop the first", .before = own_puts_five, .run = drop_first, .after = check_queue),
+    QUEUE("drop the second", .before = own_puts_five, .run = drop_second, .after = check_queue),
+    QUEUE("drop the second, leases are out", .before = own_puts_and_leases, .run = drop_second,
+          .after = acknowledge_and_check),
+    QUEUE("drop, one waits for room", .before = own_fills, .between = another_waits_for_room,
+          .run = drop_first, .after = check_queue),
     QUEUE("get and put", .before = own_puts_two, .run = get_and_put, .after = check_queue),
     QUEUE("get, then close", .before = own_puts_two, .prepare = get_one, .run = close_it,
           .after = check_queue),

@@ -73,6 +73,30 @@ static void two_handles_in_one_process_exclude_each_other(void)
     }
 }
 
+static void a_wait_that_begins_again_at_once_is_still_the_same_one_for_people(void)
+{
+    struct isthmus_primitive other;
+    begin(ISTHMUS_KIND_LOCK);
+    together_join(&other, &lock);
+    const struct isthmus_shared_participant *own = &other.slots[other.slot];
+    const uint64_t clock_tick = 10000000;
+    CHECK_OK(isthmus_lock_acquire(&lock, 0));
+    CHECK_RESULT(isthmus_lock_acquire(&other, isthmus_deadline_after(2 * clock_tick)), -ETIMEDOUT);
+    const uint64_t began = own->waiting_ns;
+    CHECK(began != 0);
+    CHECK_RESULT(isthmus_lock_acquire(&other, isthmus_deadline_after(clock_tick)), -ETIMEDOUT);
+    CHECK_UINT(own->waiting_ns, began);
+    /* One that got what it waited for has come to its end. */
+    CHECK_OK(isthmus_lock_release(&lock));
+    CHECK_OK(isthmus_lock_acquire(&other, ISTHMUS_FOREVER));
+    other.gave_up_at -= 1000;
+    CHECK_RESULT(isthmus_lock_acquire(&other, isthmus_deadline_after(clock_tick)), -ETIMEDOUT);
+    CHECK(own->waiting_ns > began);
+    CHECK_OK(isthmus_lock_release(&other));
+    isthmus_primitive_close(&other);
+    isthmus_primitive_close(&lock);
+}
+
 static void a_lock_taken_twice_waits_for_itself_and_a_recursive_one_counts(void)
 {
     begin(ISTHMUS_KIND_LOCK);
@@ -550,6 +574,7 @@ static void a_word_that_means_nothing_is_taken_as_from_a_dead_owner(void)
 static const struct check_test tests[] = {
     CHECK_TEST(a_lock_is_taken_and_given_back),
     CHECK_TEST(two_handles_in_one_process_exclude_each_other),
+    CHECK_TEST(a_wait_that_begins_again_at_once_is_still_the_same_one_for_people),
     CHECK_TEST(a_lock_taken_twice_waits_for_itself_and_a_recursive_one_counts),
     CHECK_TEST(anybody_may_release_a_lock_for_its_owner),
     CHECK_TEST(a_release_by_another_wakes_one_that_waits),

@@ -548,6 +548,49 @@ static void one_handle_may_begin_to_publish_and_to_subscribe_at_once(void)
     }
 }
 
+/* ---- Evicting ---------------------------------------------------------------------------- */
+
+static void publish_one(struct isthmus_ring *ring)
+{
+    CHECK_OK(rings_write(ring, 2, 0, MESSAGE_SIZE, SOON()));
+}
+
+static void get_one(struct isthmus_ring *ring)
+{
+    CHECK_OK(rings_get(ring, NULL, SOON()));
+}
+
+/* Another handle evicts `ring`, for which `work` waits in another process. */
+static void evict_what_is_waited_for(struct isthmus_ring *ring, rings_work *work)
+{
+    struct isthmus_ring operator_of_it;
+    struct isthmus_participant whom;
+    struct isthmus_evicted evicted;
+    rings_join(&operator_of_it, ring);
+    CHECK_OK(isthmus_primitive_participant(&operator_of_it.primitive,
+                                           (uint32_t)ring->primitive.slot, &whom));
+    const pid_t child = rings_send(ring, work);
+    UNTIL(rings_waiting(ring) == 1);
+    CHECK_OK(isthmus_ring_evict(&operator_of_it, &whom, SOON(), &evicted));
+    CHECK_INT(check_join_child(child), 0);
+    isthmus_ring_close(&operator_of_it);
+    isthmus_ring_close(ring);
+}
+
+static void who_waits_for_one_that_is_evicted_wakes_up(void)
+{
+    struct isthmus_record record;
+    struct isthmus_ring ring;
+    rings_topic(&ring);
+    CHECK_OK(isthmus_topic_subscribe(&ring, ISTHMUS_START_NEXT));
+    rings_fill(&ring, 1);
+    evict_what_is_waited_for(&ring, publish_one);
+    rings_queue(&ring);
+    rings_put(&ring, 1, 0, 1);
+    CHECK_OK(rings_lease(&ring, &record, 0));
+    evict_what_is_waited_for(&ring, get_one);
+}
+
 static const struct check_test tests[] = {
     CHECK_TEST(every_message_of_a_queue_comes_out_once),
     CHECK_TEST(every_message_of_a_queue_with_few_places_comes_out_once),
@@ -561,6 +604,7 @@ static const struct check_test tests[] = {
     CHECK_TEST(every_subscriber_gets_whole_messages_or_is_told_what_it_missed),
     CHECK_TEST(threads_of_one_subscriber_get_each_message_once),
     CHECK_TEST(one_handle_may_begin_to_publish_and_to_subscribe_at_once),
+    CHECK_TEST(who_waits_for_one_that_is_evicted_wakes_up),
 };
 
 int main(void)

@@ -131,8 +131,8 @@ inline count_out(number)
     do
     :: j < tail ->
         if
-        /* queue.c recover: out += isthmus_peek_u32(&isthmus_record_at(queue, position)->state) !=
-           0 */
+        /* queue.c recover: const uint32_t state = isthmus_peek_u32(&isthmus_record_at(queue,
+           position)->state); out += state != 0 */
         :: state[AT(j)] -> number++
         :: else
         fi;
@@ -523,24 +523,25 @@ inline end_lease()
 
 /* ---- After the dead ------------------------------------------------------------------------- */
 
-/* repair.c repair_queue: const uint64_t tail = isthmus_load_acquire_u64(&cursors->tail) */
-/* By who has the lock. */
+/* repair.c isthmus_repair_leases: const uint64_t tail = isthmus_load_acquire_u64(&cursors->tail) */
+/* By who has the lock. That shares are counted anew by recover() is left out: they are wrong only
+   after the death of one who evicted another, and that is not in here. */
 inline repair_leases(s)
 {
-    i = head; /* repair.c repair_queue: uint64_t position = isthmus_peek_u64(&cursors->head), span */
+    i = head; /* repair.c isthmus_repair_leases: uint64_t position = isthmus_peek_u64(&cursors->head), span */
     do
     :: i < tail ->
         assert(i >= head); /* else it may be written over */
         if
-        /* repair.c repair_queue: if (isthmus_peek_u32(&shared->state) == slot + 1) ready +=
-           (uint32_t)isthmus_queue_return(queue, &record) */
+        /* repair.c isthmus_repair_leases: if (isthmus_peek_u32(&shared->state) == slot + 1) { ready
+           += (uint32_t)isthmus_queue_return(queue, &record); ++*ended; } */
         :: state[AT(i)] == s + 1 -> return_it(i)
         :: else
         fi;
         i++;
 #ifndef NO_LOOK_AT_HEAD
         if
-        /* repair.c repair_queue: if (isthmus_beyond(head, position)) position = head */
+        /* repair.c isthmus_repair_leases: if (isthmus_beyond(head, position)) position = head */
         :: i < head -> i = head
         :: else
         fi

@@ -72,6 +72,17 @@ def test_pickles_can_be_refused_altogether() -> None:
         assert q.get() == obj
 
 
+def test_a_pickle_that_was_refused_was_no_delivery(name: str) -> None:
+    with Queue(name, max_attempts=2, allow_pickle=False) as q:
+        q.put({1})
+        for _ in range(3):
+            with pytest.raises(UntrustedPickleError):
+                q.lease()
+        assert q.stats().aside == 0
+        with Queue.attach(name, allow_pickle=True) as trusting, trusting.lease() as job:
+            assert (job.value, job.attempt) == ({1}, 1)
+
+
 def test_the_mode_is_asked_each_time(name: str) -> None:
     q = Queue(name)
     q.put({1})

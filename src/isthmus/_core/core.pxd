@@ -136,6 +136,9 @@ cdef extern from "os.h" nogil:
     int isthmus_os_map(int fd, size_t size, int readonly, void **data)
     int isthmus_os_map_exact(void *hint, size_t size, int protection, int flags, int fd,
                              uint64_t offset, void **data)
+    int isthmus_os_copy_out(const void *source, size_t size, void *to)
+    int isthmus_os_byte_held(int fd, uint64_t byte)
+    int isthmus_os_try_byte(int fd, uint64_t byte, int shared)
     int isthmus_os_unmap(void *data, size_t size)
     int isthmus_os_flush(void *data, size_t size, int flags)
     int isthmus_os_advise(void *data, size_t size, int advice)

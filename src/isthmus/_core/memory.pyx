@@ -8,7 +8,7 @@ Python layer says which object it was about and what to do.
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.buffer cimport PyBuffer_FillInfo
-from libc.errno cimport EILSEQ, EINTR, ESTALE
+from libc.errno cimport EAGAIN, EILSEQ, EINTR, ESTALE
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 
 from isthmus._core.core cimport *
@@ -319,6 +319,43 @@ def get_seals(int fd):
     cdef int seals = 0
     check(isthmus_os_get_seals(fd, &seals))
     return seals
+
+
+# ---- Looking, without leaving a trace ---------------------------------------------
+
+
+def copy_out(Mapping mapping, size_t offset, size_t length):
+    """Bytes of a mapping; OSError(EFAULT) when the file has been cut off meanwhile."""
+    mapping.span(offset, length)
+    cdef bytes copied = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>length)
+    cdef char *target = copied
+    cdef const char *source = <char *>mapping.data + offset
+    cdef int error
+    with nogil:
+        error = isthmus_os_copy_out(source, length, target)
+    check(error)
+    return copied
+
+
+def bytes_held(int fd, uint64_t first, uint64_t step, uint32_t count):
+    """For each of `count` bytes of a file, `step` apart: does another description lock it?"""
+    cdef uint32_t i
+    held = []
+    for i in range(count):
+        held.append(check(isthmus_os_byte_held(fd, first + i * step)) != 0)
+    return held
+
+
+def try_byte(int fd, uint64_t byte):
+    """Lock a byte of a file for this description alone, until it is closed. False: others have it.
+
+    The descriptor must be open for writing.
+    """
+    cdef int error = isthmus_os_try_byte(fd, byte, 0)
+    if error == -EAGAIN:
+        return False
+    check(error)
+    return True
 
 
 # ---- System V --------------------------------------------------------------------

@@ -354,29 +354,18 @@ cdef Arrived arrived(const isthmus_record *record):
 
 
 cdef object decoded(Ring ring, Arrived copied):
-    """The object that it stands for. Raises as `loaded`."""
+    """The object that it stands for.
+
+    RecordError: the record makes no sense. UntrustedPickleError. And what unpickling raises.
+    """
     cdef uint32_t kind = copied.record.type
     if kind == ISTHMUS_TYPE_BYTES or kind == ISTHMUS_TYPE_BYTEARRAY:
         return copied.body
     return value_of(ring, &copied.record, copied.meta, copied.body)
 
 
-cdef object loaded(Ring ring, const isthmus_record *record):
-    """The object that a record in the ring stands for, which nobody may write over meanwhile.
-
-    RecordError: the record makes no sense. UntrustedPickleError. And what unpickling raises.
-    """
-    if record.type == ISTHMUS_TYPE_BYTES and record.size >= MUCH:
-        body = PyBytes_FromStringAndSize(NULL, record.size)
-        copy(PyBytes_AS_STRING(body), record.data, record.size)
-        return body
-    # A copy, since what has been checked must not change any more.
-    meta = PyBytes_FromStringAndSize(<const char *>record.meta, record.meta_size)
-    return value_of(ring, record, meta, None)
-
-
 cdef object value_of(Ring ring, const isthmus_record *record, bytes meta, object body):
-    """`body`: the payload, copied already; None: it is in the ring."""
+    """`body`: the payload, copied already, or in the ring and pinned."""
     if record.type == ISTHMUS_TYPE_ARRAY:
         return array_of(ring, record, meta, body)
     if record.type == ISTHMUS_TYPE_PICKLE:
@@ -500,9 +489,6 @@ cdef object unpickled(Ring ring, const isthmus_record *record, bytes meta, objec
     size -= sizeof(facts)
     if facts.buffers > size / 8 or facts.size > record.size:
         raise record_error(ring, record, "its meta data are not those of a pickle")
-    if body is None:
-        body = PyByteArray_FromStringAndSize(NULL, record.size)
-        copy(PyByteArray_AS_STRING(body), record.data, record.size)
     whole = memoryview(body)
     start = facts.size
     buffers = []

@@ -47,10 +47,23 @@ cdef object queue_get(Queue queue, uint64_t deadline):
 
 
 cdef list queue_get_many(Queue queue, Py_ssize_t most, uint64_t deadline, bint quiet=False):
+    """As many as there are, `most` at most, one at least: see `get_some`.
+
+    `quiet`, with a deadline of 0: an empty list when there is none, and no wait for the lock.
+    """
+    cdef bint evicted = True
+    cdef list items = []
+    while evicted and not items:
+        evicted = False
+        items = get_some(queue, most, deadline, quiet, &evicted)
+    return items
+
+
+cdef list get_some(Queue queue, Py_ssize_t most, uint64_t deadline, bint quiet, bint *evicted):
     """Messages that need no more than copying, or leased ones, which are acknowledged in the end.
 
     Never both: those that were read must not be lost to an error in decoding the others.
-    `quiet`, with a deadline of 0: an empty list when there is none, and no wait for the lock.
+    *evicted: some were given to others meanwhile, and are left out.
     """
     cdef isthmus_read read
     cdef isthmus_record record
@@ -65,7 +78,8 @@ cdef list queue_get_many(Queue queue, Py_ssize_t most, uint64_t deadline, bint q
             if result == 0:
                 result = read_batch(queue, &read, &record, most, items, len(leases) != 0, &values)
             if result == LEASED:
-                take_leased(queue, &record, items, leases)
+                if not take_leased(queue, &record, items, leases):
+                    continue
                 if len(items) < most:
                     deadline = 0
                     continue
@@ -82,7 +96,7 @@ cdef list queue_get_many(Queue queue, Py_ssize_t most, uint64_t deadline, bint q
             raise
         # What has failed has stayed, and fails again when it is its turn.
     finally:
-        acknowledge_all(queue, leases)
+        evicted[0] = acknowledge_all(queue, leases, items)
         queue.leave()
     if values:
         make_values(queue, items)
@@ -123,7 +137,7 @@ cdef int read_batch(Queue queue, isthmus_read *read, isthmus_record *record, Py_
                 isthmus_read_abort(queue.core, read)
                 del items[:]
                 raise
-        if value is None:  # or it is a text or value that is none: `loaded` says so
+        if value is None:  # or it is a text or value that is none: `decoded` says so
             if count == 0 and not (fits and leasing):
                 result = isthmus_queue_lease(queue.core, read, record)
                 return LEASED if result == 0 else result
@@ -137,13 +151,44 @@ cdef int read_batch(Queue queue, isthmus_read *read, isthmus_record *record, Py_
     return result
 
 
+cdef object leased_value(Queue queue, const isthmus_record *record, bint *evicted):
+    """What a record stands for that is leased. *evicted: nothing, it was given to somebody else.
+
+    Whoever evicts one that is stopped right here, or slow, lets others have the message, and its
+    place. So nothing counts, and no pickle is read, before it is clear that what was copied is the
+    message.
+    """
+    cdef Arrived copied
+    evicted[0] = False
+    try:
+        if record.type == ISTHMUS_TYPE_ARRAY:
+            # Straight into an array of its own.
+            meta = PyBytes_FromStringAndSize(<const char *>record.meta, record.meta_size)
+            value = array_of(queue, record, meta, None)
+        else:
+            copied = arrived(record)
+    except BaseException:
+        evicted[0] = isthmus_queue_still_leased(queue.core, record) != 0
+        if evicted[0]:
+            return None
+        raise
+    evicted[0] = isthmus_queue_still_leased(queue.core, record) != 0
+    if evicted[0]:
+        return None
+    return value if record.type == ISTHMUS_TYPE_ARRAY else decoded(queue, copied)
+
+
 cdef int take_leased(Queue queue, const isthmus_record *record, list items,
                      list leases) except -1:
-    """Decode a record that is leased, and append it. On an error it goes back, or is gone."""
+    """Decode a record that is leased, and append it. On an error it goes back, or is gone.
+
+    0: it was given to somebody else before it was copied.
+    """
     cdef uint64_t position = record.position
     cdef uint64_t sequence = record.sequence
+    cdef bint evicted
     try:
-        value = loaded(queue, record)
+        value = leased_value(queue, record, &evicted)
     except BaseException as error:
         try:
             lost = not items and record.type == ISTHMUS_TYPE_PICKLE and is_lost(error)
@@ -160,9 +205,11 @@ cdef int take_leased(Queue queue, const isthmus_record *record, list items,
         except Exception:
             pass  # of a class of its own, which takes none
         raise
+    if evicted:
+        return 0
     items.append(value)
     leases.append((position, sequence))
-    return 0
+    return 1
 
 
 cdef bint is_lost(object error) except -1:
@@ -171,6 +218,12 @@ cdef bint is_lost(object error) except -1:
         return False
     from isthmus._ring_errors import RecordError, UntrustedPickleError
     return not isinstance(error, (RecordError, UntrustedPickleError))
+
+
+cdef bint is_untrusted(object error) except -1:
+    """Whether it says that a pickle is not read, whatever is in it."""
+    from isthmus._ring_errors import UntrustedPickleError
+    return isinstance(error, UntrustedPickleError)
 
 
 # Without the GIL, since they wait for a lock that a thread may have that waits for the GIL.
@@ -204,11 +257,21 @@ cdef int untake(Queue queue, uint64_t position, uint64_t sequence) noexcept:
     return result
 
 
-cdef int acknowledge_all(Queue queue, list leases) except -1:
+cdef bint acknowledge_all(Queue queue, list leases, list items) except -1:
+    """True: this participant was evicted, and some of them, which are dropped, went to others.
+
+    `items`: of the leases, in their order; where there are no leases, of none.
+    """
+    cdef Py_ssize_t place = 0
+    cdef bint lost = False
     for position, sequence in leases:
         # Those that are not ours any more, since a signal handler has forked, are the parent's.
-        acknowledge(queue, position, sequence, True)
-    return 0
+        if acknowledge(queue, position, sequence, True) == -ESTALE:
+            del items[place]
+            lost = True
+        else:
+            place += 1
+    return lost
 
 
 cdef int give_all_back(Queue queue, list leases) except -1:

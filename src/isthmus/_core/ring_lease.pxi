@@ -5,6 +5,7 @@ cdef object queue_lease(Queue queue, uint64_t deadline, bint quiet=False):
     cdef isthmus_read read
     cdef isthmus_record record
     cdef Lease lease = Lease.__new__(Lease)  # before, since nothing may be allocated then
+    cdef bint evicted
     cdef int result
     queue.enter()
     try:
@@ -15,6 +16,17 @@ cdef object queue_lease(Queue queue, uint64_t deadline, bint quiet=False):
                 if result == 0:
                     result = isthmus_queue_lease(queue.core, &read, &record)
                     if result == 0:
+                        try:
+                            content = leased_value(queue, &record, &evicted)
+                        except BaseException as error:
+                            # A pickle that may not be read was delivered to nobody.
+                            if is_untrusted(error):
+                                untake(queue, record.position, record.sequence)
+                            else:
+                                give_back(queue, record.position, record.sequence)
+                            raise
+                        if evicted:
+                            continue
                         break
                 else:
                     isthmus_read_abort(queue.core, &read)
@@ -25,13 +37,9 @@ cdef object queue_lease(Queue queue, uint64_t deadline, bint quiet=False):
             result = queue.await_message(&read, deadline)
             if result < 0 and result != -ISTHMUS_E_NOT_JOINED:
                 raise queue_failed(queue, result, False)
-        try:
-            lease.content = loaded(queue, &record)
-        except BaseException:
-            give_back(queue, record.position, record.sequence)
-            raise
     finally:
         queue.leave()
+    lease.content = content
     lease.queue, lease.slot = queue, queue.core.primitive.slot
     lease.position, lease.sequence = record.position, record.sequence
     lease.attempts = record.attempts
@@ -85,7 +93,8 @@ cdef class Lease:
         Raises:
             LeaseError: it has been settled already.
             LeaseLostError: the message has become ready again meanwhile, since this handle was
-            closed, or a fork made this another process: it may be given to somebody else.
+            closed or evicted, or a fork made this another process: it may be given to somebody
+            else.
         """
         lease_settle(self, True)
 

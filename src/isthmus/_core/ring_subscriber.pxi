@@ -133,6 +133,19 @@ cdef class Subscriber(Ring):
             self.leave()
 
     @property
+    def evicted(self):
+        """Whether somebody evicted it: publishers do not wait for it, so it may miss messages.
+
+        It goes on receiving. One that is to be waited for again is opened anew.
+        """
+        self.enter()
+        try:
+            present(self)
+            return isthmus_topic_evicted(self.core) != 0
+        finally:
+            self.leave()
+
+    @property
     def closed(self):
         """Whether this handle has been closed."""
         return self.core.primitive.shared is NULL or self.ending

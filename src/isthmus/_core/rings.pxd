@@ -5,6 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 from isthmus._core.primitives cimport (
     isthmus_attach_options,
     isthmus_create_options,
+    isthmus_participant,
     isthmus_primitive,
 )
 
@@ -65,8 +66,13 @@ cdef extern from "isthmus/isthmus.h" nogil:
         uint64_t maxsize
         uint64_t start
 
+    struct isthmus_shared_cursors:
+        uint32_t producer
+        uint32_t consumer
+
     struct isthmus_ring:
         isthmus_primitive primitive
+        isthmus_shared_cursors *cursors
         uint64_t capacity
         uint64_t maxsize
         uint32_t max_attempts
@@ -133,6 +139,7 @@ cdef extern from "isthmus/isthmus.h" nogil:
     int isthmus_queue_lease(isthmus_ring *queue, isthmus_read *read, isthmus_record *record)
     int isthmus_queue_acknowledge(isthmus_ring *queue, uint64_t position, uint64_t sequence)
     int isthmus_queue_take(isthmus_ring *queue, uint64_t position, uint64_t sequence)
+    int isthmus_queue_still_leased(const isthmus_ring *queue, const isthmus_record *record)
     int isthmus_queue_give_back(isthmus_ring *queue, uint64_t position, uint64_t sequence)
     int isthmus_queue_untake(isthmus_ring *queue, uint64_t position, uint64_t sequence)
 
@@ -152,6 +159,8 @@ cdef extern from "isthmus/isthmus.h" nogil:
     int isthmus_queue_join(isthmus_ring *queue, uint64_t deadline)
     int isthmus_queue_shut_down(isthmus_ring *queue, int discard)
     int isthmus_queue_clear(isthmus_ring *queue)
+    int isthmus_queue_drop(isthmus_ring *queue, uint64_t position, uint64_t sequence,
+                           uint64_t deadline)
     int isthmus_queue_aside_begin(isthmus_ring *queue, isthmus_read *read, uint64_t deadline)
     int isthmus_queue_aside_next(isthmus_ring *queue, isthmus_read *read, isthmus_record *record)
     int isthmus_queue_aside_remove(isthmus_ring *queue, uint64_t sequence)
@@ -182,6 +191,16 @@ cdef extern from "isthmus/isthmus.h" nogil:
         uint64_t lag
         uint64_t missed
         uint64_t leases
+
+    int isthmus_topic_evicted(const isthmus_ring *topic)
+
+    struct isthmus_evicted:
+        uint32_t leases
+        int dead
+        int pinned
+
+    int isthmus_ring_evict(isthmus_ring *ring, const isthmus_participant *whom,
+                           uint64_t deadline, isthmus_evicted *evicted)
 
     int isthmus_ring_seat(const isthmus_ring *ring, uint32_t slot, isthmus_seat *seat)
 
