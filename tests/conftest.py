@@ -50,7 +50,7 @@ RunPython = Callable[..., str]
 # all that will be needed is loaded first.
 _BECOME_USER = """
 import grp, os, pwd, queue, re, resource
-import numpy, isthmus, isthmus.array, isthmus.queue, isthmus.segment
+import numpy, isthmus, isthmus.array, isthmus.inspect._objects, isthmus.queue, isthmus.segment
 os.setgroups([])
 os.setgid({user})
 os.setuid({user})

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import isthmus.aio as aio
     import isthmus.channel as channel
     import isthmus.compat as compat
+    import isthmus.inspect as inspect
     import isthmus.posix as posix
     import isthmus.sysv as sysv
     from isthmus._paths import get_include as get_include, get_pkgconfig_dir as get_pkgconfig_dir
@@ -163,6 +164,7 @@ __all__ = [
     "compat",
     "get_include",
     "get_pkgconfig_dir",
+    "inspect",
     "posix",
     "sysv",
     "wait",
@@ -207,6 +209,7 @@ _HOME = {
     "compat": None,
     "get_include": "_paths",
     "get_pkgconfig_dir": "_paths",
+    "inspect": None,
     "posix": None,
     "sysv": None,
     "wait": "waiting",

@@ -1,0 +1,1 @@
+"""What changes something: remove, gc, evict, shut_down, repair."""

@@ -1,0 +1,1 @@
+"""`dump`: an object, field by field."""

@@ -1,0 +1,1 @@
+"""Typed objects of isthmus: read from their files, without leaving a trace."""

@@ -1,0 +1,1 @@
+"""What other libraries and programs share, and which processes have what."""
