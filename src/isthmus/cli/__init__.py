@@ -1,7 +1,7 @@
 """The command ``isthmus``.
 
 Exit codes: 0 done; 1 it could not be done, a message on standard error says why; 2 wrong
-usage; 130 ended by Ctrl-C; 128 + n ended by signal n.
+usage; 3 it did not come in time; 130 ended by Ctrl-C; 128 + n ended by signal n.
 """
 
 from __future__ import annotations
