@@ -23,15 +23,17 @@ PYTHON := $(firstword $(PYTHONS))
 JOBS ?= 4
 PYTEST_ARGS ?=
 # What hardly depends on the Python runs with the first one only: programs in C, and what shows
-# figures, examples or the demo. What is marked as slow runs with the first and the last one.
+# figures, examples, the demo or the live screen; and the commands. What is marked as slow runs
+# with the first and the last one.
 ONCE = --ignore=tests/bench --ignore=tests/examples --ignore=tests/docs --ignore=tests/stress \
-	--ignore=tests/crash/test_demo_kill.py --ignore=tests/unit/test_demo_run.py
+	--ignore=tests/crash/test_demo_kill.py --ignore=tests/unit/test_demo_run.py \
+	--ignore=tests/cli --ignore-glob=*/inspect/test_screen_*
 
 # What the installed package is made from.
 SOURCES = pyproject.toml meson.build meson.options README.md LICENSE \
-	$(shell find src include -type f ! -name '*.pyc')
+	$(shell find src include man -type f ! -name '*.pyc')
 
-.PHONY: demo test check models bench stress fuzz docs clean tools
+.PHONY: demo test check models bench stress fuzz docs man clean tools
 
 demo: tools build/main/installed
 	build/main/bin/isthmus demo $(DEMO_ARGS)
@@ -62,14 +64,20 @@ build/main/%-group: build/main/bin/python pyproject.toml
 
 # ---- Tests ------------------------------------------------------------------------
 
-test: tools
+# The others are installed while the first one is tested, by what it leaves of the processors.
+test: tools build/main/installed build/main/test-group
 	@tools/browser
-	@set -e; once=; for python in $(PYTHONS); do \
+	@set -e; installing=; \
+	trap 'test -z "$$installing" || kill $$installing 2>/dev/null || :' EXIT; \
+	( for python in $(wordlist 2,$(words $(PYTHONS)),$(PYTHONS)); do \
+	    nice -n 19 tools/test --install "$$python"; done ) & installing=$$!; \
+	tools/test $(PYTHON) -n $(JOBS) $(PYTEST_ARGS); \
+	wait $$installing; installing=; \
+	for python in $(wordlist 2,$(words $(PYTHONS)),$(PYTHONS)); do \
 	    case "$$python" in \
-	        $(PYTHON)|$(lastword $(PYTHONS))) slow= ;; \
+	        $(lastword $(PYTHONS))) slow= ;; \
 	        *) slow='-m "not slow"' ;; esac; \
-	    PYTEST_ADDOPTS="$$slow" tools/test "$$python" -n $(JOBS) $$once $(PYTEST_ARGS); \
-	    once="$(ONCE)"; done
+	    PYTEST_ADDOPTS="$$slow" tools/test "$$python" -n $(JOBS) $(ONCE) $(PYTEST_ARGS); done
 
 # ---- Checks -----------------------------------------------------------------------
 
@@ -84,6 +92,7 @@ check: tools build/main/installed build/main/check-group build/main/test-group
 	build/main/bin/mypy
 	cd build && main/bin/python -m mypy.stubtest --allowlist ../tools/stubtest-allow \
 	    --ignore-unused-allowlist isthmus._core.baseline isthmus._core.doorbell isthmus._core.memory \
+	    isthmus._core.mending \
 	    isthmus._core.posix isthmus._core.posix_ipc isthmus._core.ring isthmus._core.signals \
 	    isthmus._core.sync isthmus._core.sysv isthmus._core.sysv_ipc isthmus._core.waiting
 	cd build && main/bin/python -m mypy --strict --cache-dir typing-cache ../tests/typing
@@ -112,6 +121,10 @@ bench: tools build/main/installed build/main/bench-group
 docs: tools build/main/installed build/main/docs-group
 	build/main/bin/python -m sphinx -E -W --keep-going -q -d build/docs-cache docs build/docs
 	@echo "the documentation is in build/docs/index.html"
+
+# The manual page, after the help of a command has changed.
+man: tools build/main/installed build/main/docs-group
+	build/main/bin/python tools/man.py
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -17,6 +17,7 @@ from compat_sysv import compat_sysv_races
 from frames import frame_contests
 from harness import Result, machine, pin, report
 from holding import holding_comparisons
+from inspecting import inspecting_races
 from instructions import instruction_comparisons
 from locks import atomic_race, lock_races
 from opening import array_race, import_race, large_race, opening_races
@@ -39,6 +40,7 @@ TOPICS: dict[str, Callable[[], Sequence[Result]]] = {
     "streams": stream_contests,
     "frames": frame_contests,
     "holding": holding_comparisons,
+    "inspecting": inspecting_races,
     "instructions": instruction_comparisons,
     "multiprocessing": compat_mp_contests,
     "asyncio": task_contests,
