@@ -139,8 +139,11 @@ def test_a_draft_whose_maker_was_killed_is_not_in_use():
             and child.pid in [user.pid for user in one.users]
         ]
         child.kill()
-        assert [_find(one.address).in_use for one in mine] == [False]
-    os.unlink(mine[0].path)
+        try:
+            assert [_find(one.address).in_use for one in mine] == [False]
+        finally:
+            for one in mine:
+                os.unlink(one.path)
 
 
 def test_system_v_objects_are_listed_with_what_the_kernel_tells(shmid, semid, msqid):

@@ -278,6 +278,9 @@ def test_what_cannot_be_known_or_not_be_removed_is_told_and_does_not_stop_the_re
     with isthmus.Semaphore(f"{name}-theirs", persist=True, mode=0o666):
         pass
 
+    # That user may not be able to read this Python's files: all that is needed is loaded first.
+    assert _of(f"{name}-nobody", foreign=True) == []
+
     def ask() -> None:
         os.setgroups([])
         os.setgid(unprivileged)
