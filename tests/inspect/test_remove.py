@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -400,3 +401,35 @@ def test_removing_a_lock_whose_owner_died_takes_the_report_with_it(name):
 def test_what_is_no_address_is_an_error_of_the_caller(address):
     with pytest.raises(ArgumentError):
         remove(address)
+
+
+def test_a_death_while_a_name_is_taken_away_leaves_what_is_removed_as_a_draft(name):
+    path = _raw(name)
+    with open(path, "rb") as opened:
+        inode = os.fstat(opened.fileno()).st_ino
+
+    def die(_):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def remove_and_die():
+        _lease.undisturbed = die
+        remove(f"posix:{name}")
+
+    pid = os.fork()
+    if pid == 0:
+        with contextlib.suppress(BaseException):
+            remove_and_die()
+        os._exit(1)
+    assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    assert not os.path.exists(path)
+    found = [one for one in _foreign.foreign_objects(Users()) if one.kind == "draft"]
+    (left,) = [one for one in found if os.stat(one.path).st_ino == inode]
+    try:
+        # Somebody who opened it in the last moment keeps what it has; then it can go.
+        with open(left.path, "rb"), pytest.raises(InUseError):
+            remove(left.address)
+        assert os.path.exists(left.path)
+        assert remove(left.address).kind == "draft"
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(left.path)

@@ -7,10 +7,17 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+
 #: Where something that processes share lives, and who made it.
 Family = Literal["isthmus", "posix", "sysv", "mqueue"]
 #: How bad a problem is: worth knowing; something is going wrong; bytes are not what they should be.
 Severity = Literal["note", "warning", "damage"]
+
+# What stat counts st_blocks in.
+_BLOCK = 512
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
 
@@ -193,6 +200,20 @@ class Info:
     #: What is where, in order, without gaps.
     regions: tuple[Region, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+
+def of_file(path: str | None, status: os.stat_result, **more: Any) -> SharedObject:
+    """An object that is a file, of which `stat` tells some; `more`: the rest."""
+    return SharedObject(
+        path=path,
+        size=status.st_size,
+        resident=status.st_blocks * _BLOCK,
+        uid=status.st_uid,
+        gid=status.st_gid,
+        mode=status.st_mode & 0o7777,
+        changed=max(status.st_mtime, status.st_ctime),
+        **more,
+    )
 
 
 def to_dict(found: Any) -> Any:

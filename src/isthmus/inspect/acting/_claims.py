@@ -184,7 +184,8 @@ class DraftClaim(_OfFile):
     """One that was being made: by the lock that its maker holds (draft.c).
 
     One who has just made the file, and not locked it yet, finds that it lost its name, and begins
-    anew.
+    anew. A file of others that was being removed (`FileClaim.remove`) may have this name, too, and
+    be used: so nobody may have it open, either.
     """
 
     by_force = False
@@ -198,6 +199,8 @@ class DraftClaim(_OfFile):
                 if self.free
                 else "somebody is at work on it, and holds the lock of its maker"
             )
+            if self.free and _lease.take(self._fd.fileno(), _lease.PATIENCE) is False:
+                self.free, self.evidence = False, _LEASES[False]
 
 
 class SocketClaim(Claim):

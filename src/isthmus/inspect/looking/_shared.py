@@ -7,7 +7,7 @@ import time
 from types import MappingProxyType
 
 from isthmus.inspect._address import Address
-from isthmus.inspect._model import Info, Problem, SharedObject
+from isthmus.inspect._model import Info, Problem, SharedObject, of_file
 from isthmus.inspect.looking import _leases, _problems, _regions, _state, _typed
 from isthmus.inspect.looking._look import Look, look
 from isthmus.inspect.looking._observed import Observed, Vanished
@@ -17,9 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from isthmus.inspect.looking._seats import Commands
     from isthmus.inspect.others._processes import Users
-
-# What stat counts st_blocks in.
-_BLOCK = 512
 
 
 def unreadable(address: Address, error: OSError, users: Users | None) -> SharedObject:
@@ -35,20 +32,15 @@ def unreadable(address: Address, error: OSError, users: Users | None) -> SharedO
         "Ask as its owner, or as root.",
     )
     having = users.of(status) if users is not None else ()
-    return SharedObject(
+    return of_file(
+        address.path,
+        status,
         family="isthmus",
         kind=_typed.UNKNOWN,
         name=address.name,
         address=str(address),
         library="isthmus",
-        path=address.path,
-        size=status.st_size,
-        resident=status.st_blocks * _BLOCK,
-        uid=status.st_uid,
-        gid=status.st_gid,
-        mode=status.st_mode & 0o7777,
         created=None,
-        changed=max(status.st_mtime, status.st_ctime),
         users=having,
         in_use=True if having else None,
         problems=(problem,),
@@ -66,20 +58,15 @@ def shared_object(found: Look, address: Address, users: Users | None) -> SharedO
     if not kept or typed.kind == 1:
         # Handles of an array are no participants; whether one is open only processes tell.
         in_use = True if having else False if users is not None and users.complete else None
-    return SharedObject(
+    return of_file(
+        address.path,
+        status,
         family="isthmus",
         kind=typed.kind_name,
         name=address.name,
         address=str(address),
         library="isthmus",
-        path=address.path,
-        size=status.st_size,
-        resident=status.st_blocks * _BLOCK,
-        uid=status.st_uid,
-        gid=status.st_gid,
-        mode=status.st_mode & 0o7777,
         created=created,
-        changed=max(status.st_mtime, status.st_ctime),
         alive=found.alive if accounts else None,
         dead=found.dead if accounts else None,
         depth=found.depth,

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from isthmus._core import memory
 from isthmus.inspect._address import DRAFT_PREFIX, PREFIX, SOCKET_PREFIX, Address
-from isthmus.inspect._model import NOTHING, Problem, SharedObject
+from isthmus.inspect._model import NOTHING, Problem, SharedObject, of_file
 from isthmus.inspect.looking._observed import DIRECTORY, Observed, Vanished
 from isthmus.inspect.others import _libraries, _mqueue, _sysv
 from isthmus.inspect.others._processes import Users, listening, mqueue_mounts
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 #: What its maker locks as long as it works on a draft (os_linux.c).
 DRAFT_BYTE = 1 << 62
-# What stat counts st_blocks in.
-_BLOCK = 512
 
 
 def foreign_objects(users: Users) -> list[SharedObject]:
@@ -144,20 +142,15 @@ def _of_file(
     if name.startswith(DRAFT_PREFIX):
         return _draft(path, status, users)
     having = users.of(status)
-    return SharedObject(
+    return of_file(
+        path,
+        status,
         family="posix",
         kind="semaphore" if name.startswith("sem.") else "segment",
         name=f"/{name}",
         address=f"posix:{name}",
         library=_libraries.library(name),
-        path=path,
-        size=status.st_size,
-        resident=status.st_blocks * _BLOCK,
-        uid=status.st_uid,
-        gid=status.st_gid,
-        mode=status.st_mode & 0o7777,
         created=None,
-        changed=max(status.st_mtime, status.st_ctime),
         users=having,
         in_use=True if having else False if users.complete else None,
     )
@@ -173,29 +166,24 @@ def _typed(name: str) -> bool:
 
 
 def _draft(path: str, status: os.stat_result, users: Users) -> SharedObject:
-    name = os.path.basename(path)
+    name, having = os.path.basename(path), users.of(status)
     marked: bool | None = None
     try:
         with Observed(path) as observed:
             marked = observed.held(DRAFT_BYTE)[0]
     except OSError:
         pass  # it may not be asked whether somebody is still at work on it
-    return SharedObject(
+    return of_file(
+        path,
+        status,
         family="isthmus",
         kind="draft",
         name=name,
         address=f"posix:{name}",
         library="isthmus",
-        path=path,
-        size=status.st_size,
-        resident=status.st_blocks * _BLOCK,
-        uid=status.st_uid,
-        gid=status.st_gid,
-        mode=status.st_mode & 0o7777,
         created=None,
-        changed=max(status.st_mtime, status.st_ctime),
-        users=users.of(status),
-        in_use=marked,
+        users=having,
+        in_use=True if having else marked,
     )
 
 
